@@ -1,0 +1,62 @@
+# The only commands a person must know. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo hub test sweep check bench size sign lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+UMQTT := firmware/lib/umqtt/simple.py
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
+		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+demo: $(READY) $(UMQTT) ## Show the firmware at work against the local hub (CHAPTER=name for one)
+	@$(BIN)/python -m tools.demo $(if $(CHAPTER),--chapter $(CHAPTER))
+
+hub: $(READY) ## Run the local hub (ARGS="device add ..." talks to a running one)
+	@$(BIN)/python -m tools.hub $(ARGS)
+
+test: $(READY) $(UMQTT) check ## Run the tests, a quarter of an hour at most
+	@$(BIN)/python -m tools.prerequisites
+	@$(BIN)/python -m pytest -m "not sweep" $(ARGS)
+
+sweep: $(READY) $(UMQTT) ## Run the tests in full numbers (an hour and more)
+	@$(BIN)/python -m tools.prerequisites
+	@SWEEP=full $(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) $(UMQTT) ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m tools.typecheck
+
+bench: $(READY) $(UMQTT) ## Measure against umqtt.simple and paho, as ratios in one run
+	@$(BIN)/python -m tools.bench
+
+size: $(READY) $(UMQTT) ## Measure bytecode, heap and allocations on the emulated Pico W
+	@$(BIN)/python -m tools.size
+
+sign: $(READY) ## Print client id, user name and password (ARGS="PRODUCT DEVICE")
+	@$(BIN)/python -m tools.sign $(ARGS)
+
+lock: ## Pin requirements.in again into requirements.lock
+	@$(PYTHON) -m tools.lock
+
+clean: ## Remove everything the commands above made
+	rm -rf .venv .cache build firmware/lib/umqtt tools/pico/node_modules
+
+# A virtual environment from the lock file, hashes checked; made again when the lock changes.
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| { echo "venv is missing: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up .venv (once) ..."
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(UMQTT): $(READY) tools/fetch/pins.toml
+	@$(BIN)/python -m tools.fetch umqtt
+	@touch $@

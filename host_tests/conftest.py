@@ -1,0 +1,36 @@
+"""Shared by all tests: what they need from the system, and how much a sweep does."""
+
+import os
+
+import pytest
+
+from tools import prerequisites
+
+
+def requires(*commands: str):
+    """Marks a test that needs system commands: skipped with the command that installs them."""
+    missing = [c for c in commands if prerequisites.find(c) is None]
+    reason = (
+        f"needs {', '.join(missing)}: {prerequisites.install_command(missing)}" if missing else ""
+    )
+    return pytest.mark.skipif(bool(missing), reason=reason)
+
+
+@pytest.fixture(scope="session")
+def sweep_full() -> bool:
+    """Whether the full numbers were asked for (`make sweep`)."""
+    return os.environ.get("SWEEP") == "full"
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and prerequisites.in_ci():
+        terminalreporter.write_line(
+            f"{len(skipped)} skipped: with CI=true that is a failure", red=True
+        )
+
+
+def pytest_sessionfinish(session, exitstatus):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if prerequisites.in_ci() and reporter.stats.get("skipped") and session.exitstatus == 0:
+        session.exitstatus = 1
