@@ -1,0 +1,8 @@
+"""The only difference between MicroPython and CPython that the pure modules know."""
+
+try:
+    from micropython import const
+except ImportError:  # CPython: host tests and a user's CI
+
+    def const(value):
+        return value

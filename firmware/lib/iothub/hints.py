@@ -1,0 +1,40 @@
+"""What to do about an error. Loaded when a hint is asked for and dropped again (see errors.py)."""
+
+_HINTS = (
+    ("LoginRefused", 1, "The server does not speak MQTT 3.1.1 on this port; check host and port"),
+    ("LoginRefused", 2, "Client id must be product id + device name; check both"),
+    ("LoginRefused", 3, "The service is busy or under maintenance; the device keeps trying"),
+    (
+        "LoginRefused",
+        4,
+        "Check the device secret (copy it from the console again) and that the clock is not set"
+        " to the past",
+    ),
+    (
+        "LoginRefused",
+        5,
+        "Check that product and device exist in this region and that the device is enabled",
+    ),
+    ("BadInput", None, "Correct the value and try again; nothing was sent"),
+    ("LinkError", -2, "The name was not found; check host, region and DNS"),
+    ("LinkError", 111, "Nothing listens there; check host and port, or start the hub (make hub)"),
+    ("LinkError", 113, "No route; check that Wi-Fi is up and the address is right"),
+    ("LinkError", None, "The device reconnects by itself; if it repeats, check the network"),
+    ("DeadlineError", None, "The link is slow or dead; the device reconnects by itself"),
+    ("ProtocolError", None, "Check that host and port lead to an MQTT server"),
+    ("SubscribeRefused", None, "Give the topic subscribe permission in the product's topic list"),
+    ("QueueFull", None, "Publish less often, or raise the limits of the offline queue"),
+    ("NotConnected", None, "Wait for the connection, or publish with QoS 1 to have it kept"),
+)
+
+
+def find(name, code):
+    """The hint for an error class name and code; the entry without a code is the class's own."""
+    general = ""
+    for entry_name, entry_code, text in _HINTS:
+        if entry_name == name:
+            if entry_code == code:
+                return text
+            if entry_code is None:
+                general = text
+    return general

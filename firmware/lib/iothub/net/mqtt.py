@@ -1,0 +1,256 @@
+"""umqtt.simple's client, on our engine: blocking, for the REPL and for existing programs, which
+change one import line. What people know of it holds; every wait has a deadline, callbacks are
+never nested, and errors are those of iothub.errors (OSErrors all).
+
+It keeps the link alive while one of its calls runs, so call check_msg() or wait_msg() often.
+"""
+
+import select
+from time import ticks_diff, ticks_ms
+
+from umqtt import simple
+
+from iothub import topics
+from iothub.compat import const
+from iothub.errors import (
+    CONNECT,
+    NETWORK,
+    RECEIVE,
+    BadInput,
+    DeadlineError,
+    IoTHubError,
+    LinkError,
+    NotConnected,
+    SubscribeRefused,
+)
+from iothub.mqtt import engine as mqtt
+from iothub.mqtt.packet import publish_size
+from iothub.net import transport
+from iothub.profiles import Plain
+from iothub.store.queue import RamQueue
+from iothub.timeouts import TCP_CONNECT_MS, TICK_MS, WRITE_STALL_MS
+
+_MAX_INBOX = const(32)  # messages read while waiting for something else, not yet called back
+
+
+class MQTTClient(simple.MQTTClient):
+    """See umqtt.simple. `profile` (profiles.py) holds the service's rules; the default has none
+    beyond MQTT's own. A refused login raises LoginRefused, a refused filter SubscribeRefused."""
+
+    def __init__(
+        self,
+        client_id,
+        server,
+        port=0,
+        user=None,
+        password=None,
+        keepalive=0,
+        ssl=None,
+        ssl_params=None,
+        profile=None,
+    ):
+        if ssl:
+            raise BadInput("ssl", "this client speaks plain TCP only as yet")
+        super().__init__(client_id, server, port, user, password, keepalive, ssl, ssl_params or {})
+        self._profile = profile or Plain()
+        self._profile.check_connect(keepalive)
+        # The queue of this client stays empty: a publish blocks until it is acknowledged.
+        self._engine = mqtt.Engine(self, RamQueue(), keepalive)
+        self._poller = select.poll()
+        self._inbox = []
+        self._ticked_ms = ticks_ms()
+        self._will = None
+        self._session_present = False
+        self.dropped = 0  # messages that came while the inbox was full
+
+    def set_last_will(self, topic, msg, retain=False, qos=0):
+        will = topics.encode(topic), _bytes(msg), qos, retain
+        self._profile.check_connect(self.keepalive, will)
+        self._profile.check_publish(will[0], qos, retain)
+        self._will = will
+
+    def connect(self, clean_session=True, timeout=None):
+        """Returns whether the server kept a session. `timeout` in seconds bounds the whole."""
+        timeout_ms = TCP_CONNECT_MS if timeout is None else int(timeout * 1000)
+        self._drop_link()
+        engine = self._engine
+        engine.clean_session = clean_session
+        started_ms = ticks_ms()
+        opening = transport.TcpOpening(transport.resolve(self.server, self.port))
+        self.sock = None
+        while self.sock is None:
+            left_ms = timeout_ms - ticks_diff(ticks_ms(), started_ms)
+            if left_ms <= 0:
+                opening.close()
+                raise DeadlineError("no connection in time", NETWORK)
+            self.sock = opening.step(min(left_ms, TICK_MS))
+        self._poller.register(self.sock, select.POLLIN)
+        self._session_present = False
+        self._link(
+            engine.connect,
+            _bytes(self.client_id),
+            _bytes(self.user),
+            _bytes(self.pswd),
+            self._will,
+        )
+        self._until(lambda: engine.state == mqtt.ONLINE, timeout_ms, started_ms)
+        if engine.requests_waiting:
+            self._until(lambda: not engine.requests_waiting)
+        return self._session_present
+
+    def disconnect(self):
+        self._engine.disconnect()
+        self._drop_link()
+
+    def ping(self):
+        self._need_link()
+        self._link(self._engine.ping)
+
+    def publish(self, topic, msg, retain=False, qos=0):
+        """With QoS 1 returns when the server acknowledged. An error means: not known to have
+        arrived, and no longer kept."""
+        topic = topics.encode(topic)
+        msg = _bytes(msg)
+        self._profile.check_publish(topic, qos, retain)
+        if publish_size(topic, msg, qos) > self._profile.max_packet_bytes:
+            raise BadInput("msg", "packet over %d bytes" % self._profile.max_packet_bytes)
+        self._need_link()
+        if not qos:
+            self._link(self._engine.publish, topic, msg, retain)
+            return
+        arrived = bytearray(1)
+        try:
+            self._link(self._engine.offer, topic, msg, arrived, retain)
+            self._until(lambda: arrived[0])
+        except OSError:
+            self._engine.abandon(arrived)
+            raise
+
+    def subscribe(self, topic, qos=0):
+        if self.cb is None:
+            raise BadInput("callback", "call set_callback() before subscribe()")
+        self._need_link()
+        pattern = topics.encode(topic)
+        self._profile.check_subscribe(pattern, qos)
+        found = self._link(self._engine.subscribe, pattern, qos, None)
+        self._until(lambda: found.granted is not None)
+        if found.granted == 128:
+            self._engine.subscriptions.remove(found)
+            raise SubscribeRefused("refused: " + pattern.decode())
+
+    def wait_msg(self):
+        """Waits for one message, and calls back, or one other packet. Returns its first byte."""
+        self._need_link()
+        while True:
+            header = self._call_back()
+            if header is None:
+                header = self._pump(TICK_MS)
+                if header is None or self._inbox:
+                    continue
+            return header
+
+    def check_msg(self):
+        """The same without waiting: None when nothing has come."""
+        self._need_link()
+        if not self._inbox:
+            header = self._pump(0)
+            if not self._inbox:
+                return header
+        return self._call_back()
+
+    def _call_back(self):
+        if not self._inbox:
+            return None
+        header, topic, msg = self._inbox.pop(0)
+        self.cb(topic, msg)
+        return header
+
+    # Driving the engine
+
+    def _need_link(self):
+        if self._engine.state != mqtt.ONLINE:
+            raise NotConnected("call connect() first")
+
+    def _until(self, condition, timeout_ms=None, started_ms=0):
+        """Pumps until `condition()`. The engine's deadlines end it if nothing else does."""
+        while not condition():
+            wait_ms = TICK_MS
+            if timeout_ms is not None:
+                wait_ms = min(wait_ms, timeout_ms - ticks_diff(ticks_ms(), started_ms))
+                if wait_ms <= 0:
+                    self._drop_link()
+                    raise DeadlineError("the server did not answer in time", CONNECT)
+            self._pump(wait_ms)
+
+    def _pump(self, wait_ms):
+        """Lets time pass and reads; returns the first byte of the last packet, or None."""
+        return self._link(self._read, wait_ms)
+
+    def _read(self, wait_ms):
+        now_ms = ticks_ms()
+        elapsed_ms = ticks_diff(now_ms, self._ticked_ms)
+        self._ticked_ms = now_ms
+        engine = self._engine
+        engine.advance(elapsed_ms)
+        engine.last_header = 0
+        if self._poller.poll(wait_ms):
+            count = self.sock.readinto(engine.space())
+            if count == 0:
+                raise LinkError("closed by the server", RECEIVE)
+            if count:
+                engine.received(count)
+        return engine.last_header or None
+
+    def _link(self, action, *args):
+        """Runs one step on the link; whatever fails there ends it, and is told as our error."""
+        try:
+            return action(*args)
+        except BadInput:
+            raise
+        except OSError as e:
+            self._drop_link()
+            if isinstance(e, IoTHubError):
+                raise
+            raise LinkError("connection lost", CONNECT, e.errno)
+
+    def _drop_link(self):
+        self._engine.closed()
+        if self.sock is not None:
+            self._poller.unregister(self.sock)
+            self.sock.close()
+            self.sock = None
+
+    # What the engine calls
+
+    def write(self, buf, size):
+        view = memoryview(buf)
+        done = 0
+        started_ms = ticks_ms()
+        while done < size:
+            written = self.sock.write(view[done:size])
+            if written:
+                done += written
+            elif ticks_diff(ticks_ms(), started_ms) > WRITE_STALL_MS:
+                raise DeadlineError("the socket takes no more bytes", CONNECT)
+            else:
+                self._poller.modify(self.sock, select.POLLOUT)
+                self._poller.poll(TICK_MS)
+                self._poller.modify(self.sock, select.POLLIN)
+
+    def deliver(self, subscription, topic, payload):
+        if len(self._inbox) >= _MAX_INBOX:
+            self.dropped += 1
+            return False
+        self._inbox.append((self._engine.last_header, topic, bytes(payload)))
+        return True
+
+    def acknowledged(self, arrived):
+        arrived[0] = 1
+
+    def report(self, what, detail):
+        if what == mqtt.ONLINE_AGAIN:
+            self._session_present = detail
+
+
+def _bytes(value):
+    return value.encode() if isinstance(value, str) else value

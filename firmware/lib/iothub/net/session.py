@@ -1,0 +1,443 @@
+"""Keeps one MQTT session alive on asyncio: connects, logs in, reads, pings, reconnects.
+
+One task owns the reading side of the socket and takes every packet whole; handlers that are plain
+functions run from it, coroutines one after the other in a task of their own.
+"""
+
+import asyncio
+import errno
+from random import getrandbits
+from time import ticks_diff, ticks_ms
+
+from iothub import topics
+from iothub.compat import const
+from iothub.errors import (
+    CONNECT,
+    PUBLISH,
+    BadInput,
+    DeadlineError,
+    LinkError,
+    LoginRefused,
+    NotConnected,
+    QueueFull,
+    SubscribeRefused,
+)
+from iothub.mqtt import engine as mqtt
+from iothub.mqtt.backoff import Backoff, after_refusal
+from iothub.mqtt.engine import Engine
+from iothub.mqtt.packet import publish_size
+from iothub.store.queue import RamQueue
+from iothub.timeouts import DELIVERY_MS, STABLE_MS, TICK_MS, WRITE_STALL_MS
+
+# States, and to which others each may go.
+STOPPED = const(0)
+OPENING = const(1)
+LOGGING_IN = const(2)
+ONLINE = const(3)
+WAITING = const(4)
+NEXT_STATES = (
+    (OPENING,),
+    (LOGGING_IN, WAITING, STOPPED),
+    (ONLINE, WAITING, STOPPED),
+    (WAITING, STOPPED),
+    (OPENING, STOPPED),
+)
+
+# What on_event tells besides the engine's reports: the link is gone; the error.
+OFFLINE = const(0)
+HANDLER_FAILED = const(-1)  # a handler raised; the exception
+UNHANDLED = const(-3)  # a message that matches no subscription; its topic
+OVERRUN = const(-2)  # too many coroutines wait to run; the topic. The message is not acknowledged
+
+_MAX_COROUTINES = const(16)
+_MAX_BACKLOG_BYTES = const(4096)  # above it nothing is read, so that answers cannot pile up
+
+
+class _Receipt(asyncio.Event):
+    """Set when the message arrived, or with an error when it never will."""
+
+    error = None
+
+
+class Session:
+    """`open_stream()` is a coroutine that returns a connected stream, `login()` returns (client
+    id, user name, password) as bytes or None for one attempt, `profile` knows the service's rules
+    (profiles.py). `on_event(what, detail)` hears what happens."""
+
+    def __init__(
+        self,
+        open_stream,
+        login,
+        profile,
+        keepalive_s=240,
+        clean_session=True,
+        queue=None,
+        backoff=None,
+        on_event=None,
+    ):
+        profile.check_connect(keepalive_s)
+        self.engine = Engine(self, queue or RamQueue(), keepalive_s, clean_session)
+        self.state = STOPPED
+        self.handler_errors = 0
+        self._open_stream = open_stream
+        self._login = login
+        self._profile = profile
+        self._backoff = backoff or Backoff(_random_below)
+        self._refusal_backoff = after_refusal(_random_below)
+        self._on_event = on_event
+        self._stream = None
+        self._failure = None
+        self._backlog = b""
+        self._stalled_ms = 0
+        self._changed = asyncio.Event()
+        self._coroutines = []
+        self._coroutine_added = asyncio.Event()
+        self._checked_topic = None
+        self._ticked_ms = 0
+        self._online_ms = 0
+        self._task = None
+        self._writer = None
+        self._stopping = False
+
+    # Life
+
+    async def run(self):
+        """Connects and stays connected until stop() or cancelled. Lost links and refused logins
+        are healed here; what the caller did wrong (BadInput) is raised."""
+        self._task = asyncio.current_task()
+        self._stopping = False
+        helpers = asyncio.create_task(self._run_coroutines()), asyncio.create_task(self._tick())
+        try:
+            while True:
+                self._enter(OPENING)
+                backoff = self._backoff
+                try:
+                    await self._connection()
+                except LoginRefused as e:
+                    if e.code > 3:
+                        backoff = self._refusal_backoff
+                    self._lost(e)
+                except LinkError as e:
+                    self._lost(e)
+                except asyncio.CancelledError:
+                    if self._failure is None or self._stopping:
+                        raise
+                    self._lost(self._failure)  # it was _fail() that cancelled the waiting reader
+                except MemoryError:
+                    self._lost(LinkError("out of memory", CONNECT, errno.ENOMEM))
+                except OSError as e:
+                    self._lost(LinkError("connection lost", CONNECT, e.errno))
+                self._enter(WAITING)
+                await asyncio.sleep_ms(backoff.next_ms())
+        finally:
+            self.engine.disconnect()
+            self._close()
+            self.state = STOPPED
+            self._task = None
+            self._pulse()
+            for helper in helpers:
+                helper.cancel()
+
+    async def stop(self):
+        """Says goodbye to the server and ends run()."""
+        if self._task is not None:
+            self._stopping = True
+            self._task.cancel()
+            while self.state != STOPPED:
+                await asyncio.sleep_ms(1)
+
+    async def _connection(self):
+        self._failure = None
+        self._backlog = b""
+        self._stream = await self._open_stream()
+        self._enter(LOGGING_IN)
+        self._online_ms = 0
+        self._advance()
+        engine = self.engine
+        engine.connect(*self._login())
+        while True:
+            await _readable(self._stream)
+            # Until the socket is empty, but not for ever: others want to run too.
+            for _ in range(8):
+                if not self._pump():
+                    break
+            if self._failure is not None:
+                raise self._failure
+            while len(self._backlog) > _MAX_BACKLOG_BYTES and self._failure is None:
+                await self._changed.wait()
+            self._pulse()
+
+    def _pump(self):
+        """Reads once and takes what came. False when there was nothing to read."""
+        count = self._stream.readinto(self.engine.space())
+        if count is None:
+            return False
+        if count == 0:
+            raise LinkError("closed by the server")
+        self.engine.received(count)
+        return True
+
+    async def _tick(self):
+        """Time passes for the engine, whatever the reader waits for."""
+        while True:
+            await asyncio.sleep_ms(TICK_MS)
+            try:
+                self._advance()
+            except LinkError as e:
+                self._fail(e)
+
+    def _advance(self):
+        now_ms = ticks_ms()
+        elapsed_ms = ticks_diff(now_ms, self._ticked_ms)
+        self._ticked_ms = now_ms
+        if self._backlog:
+            self._stalled_ms += elapsed_ms
+            if self._stalled_ms > WRITE_STALL_MS:
+                raise DeadlineError("the socket takes no more bytes", PUBLISH)
+        if self.state == ONLINE:
+            self._online_ms += elapsed_ms
+            if self._online_ms > STABLE_MS:
+                self._backoff.reset()
+                self._refusal_backoff.reset()
+        self.engine.advance(elapsed_ms)
+
+    def _enter(self, state):
+        if state not in NEXT_STATES[self.state]:
+            raise RuntimeError("session state %d to %d" % (self.state, state))
+        self.state = state
+
+    def _fail(self, error):
+        """The link broke outside the reader, which may be waiting for a byte that never comes."""
+        if self._failure is None and self._stream is not None:
+            self._failure = error
+            if asyncio.current_task() is not self._task:
+                self._task.cancel()
+
+    def _lost(self, error):
+        self.engine.closed()
+        self._close()
+        self._pulse()
+        self._tell(OFFLINE, error)
+
+    def _close(self):
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._backlog = b""
+
+    def _pulse(self):
+        """Wakes everyone who waits for a change; each looks whether it is his."""
+        self._changed.set()
+        self._changed.clear()
+
+    async def online(self, timeout_ms=DELIVERY_MS):
+        """Waits until logged in. Raises DeadlineError."""
+        await self._until(lambda: self.state == ONLINE, timeout_ms, "not connected in time")
+
+    async def _until(self, condition, timeout_ms, reason):
+        start_ms = ticks_ms()
+        while not condition():
+            left_ms = timeout_ms - ticks_diff(ticks_ms(), start_ms)
+            try:
+                await asyncio.wait_for_ms(self._changed.wait(), left_ms)
+            except asyncio.TimeoutError:
+                raise DeadlineError(reason)
+
+    # Publishing
+
+    async def publish(self, topic, payload, qos=0, wait=True, retain=False):
+        """Sends a message; `topic` and `payload` str or bytes-like. QoS 0 is done when the socket
+        has it. QoS 1 is kept through outages, and done when the server acknowledged it, or, with
+        `wait` false, when it is in the window or the queue. Raises BadInput, NotConnected (QoS 0
+        only), QueueFull, DeadlineError (QoS 1: not acknowledged yet, but still kept)."""
+        if qos == 0:
+            self.publish_nowait(topic, payload, 0, retain)
+            while self._backlog:
+                await self._changed.wait()
+            if self.state != ONLINE:
+                raise NotConnected("the connection broke; the QoS 0 message may be lost")
+            return
+        if isinstance(payload, str):
+            payload = payload.encode()
+        topic = self._checked(topic, qos, retain)
+        self._check_size(topic, payload, qos)
+        receipt = _Receipt() if wait else None
+        engine = self.engine
+        while not engine.offer(topic, payload, receipt, retain):
+            if self.state != ONLINE or len(engine.queue):
+                self._enqueue(topic, payload, receipt, retain)
+                break
+            await self._changed.wait()
+        if receipt is not None:
+            try:
+                await asyncio.wait_for_ms(receipt.wait(), DELIVERY_MS)
+            except asyncio.TimeoutError:
+                raise DeadlineError("not acknowledged yet; the message is kept", PUBLISH)
+            if receipt.error is not None:
+                raise receipt.error
+
+    def publish_nowait(self, topic, payload, qos=0, retain=False):
+        """The same without waiting, for callers that are not coroutines. With QoS 0 and `topic`
+        and `payload` as bytes it allocates nothing."""
+        if isinstance(payload, str):
+            payload = payload.encode()
+        # The same topic object again was checked before; most devices use a handful.
+        if topic is not self._checked_topic or qos or retain:
+            topic = self._checked(topic, qos, retain)
+        self._check_size(topic, payload, qos)
+        if qos:
+            if not self.engine.offer(topic, payload, None, retain):
+                self._enqueue(topic, payload, None, retain)
+            return
+        if self.state != ONLINE:
+            raise NotConnected("no connection for a QoS 0 message")
+        if self._backlog:
+            raise QueueFull("the socket takes no more bytes now")
+        self.engine.publish(topic, payload, retain)
+        if self._failure is not None:
+            raise self._failure
+
+    async def flush(self, timeout_ms=DELIVERY_MS):
+        """Waits until every QoS 1 message is acknowledged. Raises DeadlineError."""
+        engine = self.engine
+        await self._until(
+            lambda: not engine.in_flight and not len(engine.queue),
+            timeout_ms,
+            "not all acknowledged yet; the messages are kept",
+        )
+
+    def _checked(self, topic, qos, retain):
+        encoded = topics.encode(topic)
+        self._profile.check_publish(encoded, qos, retain)
+        if encoded is topic:
+            self._checked_topic = topic
+        return encoded
+
+    def _check_size(self, topic, payload, qos):
+        if publish_size(topic, payload, qos) > self._profile.max_packet_bytes:
+            raise BadInput("payload", "packet over %d bytes" % self._profile.max_packet_bytes)
+
+    def _enqueue(self, topic, payload, receipt, retain):
+        for evicted in self.engine.queue.put(topic, payload, receipt, retain):
+            if evicted is not None:
+                evicted.error = QueueFull("dropped for a newer message")
+                evicted.set()
+
+    # Subscribing
+
+    def register(self, pattern, handler, qos=1, takes_view=False):
+        """Calls `handler(topic, payload)` for messages that match, from now on and through
+        reconnects; the server is asked at once or at the next login. `topic` is bytes, `payload`
+        bytes, or with `takes_view` a memoryview that dies when the handler returns. The handler
+        may be a coroutine function. Returns the Subscription."""
+        pattern = topics.encode(pattern)
+        self._profile.check_subscribe(pattern, qos)
+        return self.engine.subscribe(pattern, qos, handler, takes_view)
+
+    async def subscribe(self, pattern, handler, qos=1, takes_view=False):
+        """register(), and waits for the server's word. Raises SubscribeRefused, DeadlineError."""
+        found = self.register(pattern, handler, qos, takes_view)
+        await self._until(lambda: found.granted is not None, DELIVERY_MS, "no SUBACK in time")
+        if found.granted == 128:
+            raise SubscribeRefused("refused: " + found.pattern.decode())
+
+    async def unsubscribe(self, pattern):
+        """Forgets the handler, and waits for the server's word if there is a connection."""
+        self.engine.unsubscribe(topics.encode(pattern))
+        await self._until(
+            lambda: not self.engine.requests_waiting or self.state != ONLINE,
+            DELIVERY_MS,
+            "no UNSUBACK in time",
+        )
+
+    async def _run_coroutines(self):
+        while True:
+            while not self._coroutines:
+                self._coroutine_added.clear()
+                await self._coroutine_added.wait()
+            try:
+                await self._coroutines[0]
+            except Exception as e:
+                self._handler_failed(e)
+            self._coroutines.pop(0)
+
+    def _handler_failed(self, error):
+        self.handler_errors += 1
+        self._tell(HANDLER_FAILED, error)
+
+    def _tell(self, what, detail):
+        if self._on_event is not None:
+            try:
+                self._on_event(what, detail)
+            except Exception:
+                self.handler_errors += 1
+
+    # What the engine calls
+
+    def deliver(self, subscription, topic, payload):
+        if subscription is None:
+            self._tell(UNHANDLED, topic)
+            return True
+        try:
+            if not subscription.takes_view:
+                payload = bytes(payload)
+            result = subscription.handler(topic, payload)
+            if hasattr(result, "send"):  # a coroutine, not started yet
+                if len(self._coroutines) >= _MAX_COROUTINES:
+                    result.close()
+                    self._tell(OVERRUN, topic)
+                    return False
+                self._coroutines.append(result)
+                self._coroutine_added.set()
+        except Exception as e:
+            self._handler_failed(e)
+        return True
+
+    def acknowledged(self, receipt):
+        receipt.set()
+
+    def report(self, what, detail):
+        if what == mqtt.ONLINE_AGAIN:
+            self._enter(ONLINE)
+        self._tell(what, detail)
+
+    def write(self, buf, size):
+        if self._backlog:
+            self._backlog += memoryview(buf)[:size]
+            return
+        try:
+            written = self._stream.write(buf, size)
+        except OSError as e:
+            self._fail(LinkError("connection lost", CONNECT, e.errno))
+            return
+        if written != size:
+            self._backlog = bytes(memoryview(buf)[written or 0 : size])
+            self._stalled_ms = 0
+            self._writer = asyncio.create_task(self._write_backlog(self._stream))
+
+    async def _write_backlog(self, stream):
+        while self._backlog and stream is self._stream:
+            await _writable(stream)
+            if stream is not self._stream:
+                return
+            try:
+                written = stream.write(self._backlog)
+            except OSError as e:
+                self._fail(LinkError("connection lost", CONNECT, e.errno))
+                return
+            if written:
+                self._backlog = self._backlog[written:]
+                self._stalled_ms = 0
+        self._pulse()
+
+
+def _random_below(n):
+    return getrandbits(30) % n
+
+
+def _readable(stream):
+    yield asyncio.core._io_queue.queue_read(stream)
+
+
+def _writable(stream):
+    yield asyncio.core._io_queue.queue_write(stream)

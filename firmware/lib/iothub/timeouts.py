@@ -1,0 +1,33 @@
+"""Every wait of the library, in one table. Milliseconds unless the name says otherwise."""
+
+from iothub.compat import const
+
+# Opening a TCP connection, from the first packet to an established one.
+TCP_CONNECT_MS = const(15000)
+# CONNECT sent until CONNACK. The vendor's SDKs clamp theirs to 20 s at most.
+CONNACK_MS = const(10000)
+# PUBLISH, SUBSCRIBE or UNSUBSCRIBE until its acknowledgement; then the link counts as dead and
+# the packet is sent again, with DUP, on the next one.
+ACKNOWLEDGE_MS = const(20000)
+# PINGREQ until anything arrives.
+PINGRESP_MS = const(10000)
+# Bytes accepted from the application but not by the socket.
+WRITE_STALL_MS = const(20000)
+# What a coroutine of the library waits for at most: a connection, an acknowledgement through an
+# outage, the server's word on a subscription.
+DELIVERY_MS = const(120000)
+# How often time passes for the protocol engine.
+TICK_MS = const(1000)
+# Reconnect: full jitter over a range that doubles from the first to the last of these.
+BACKOFF_FIRST_MS = const(1000)
+BACKOFF_LAST_MS = const(60000)
+# A connection that held this long was good: the next failure starts from the first again.
+STABLE_MS = const(30000)
+# The same after a refused login (CONNACK 4 or 5), which a quick retry does not cure.
+REFUSED_FIRST_MS = const(15000)
+REFUSED_LAST_MS = const(600000)
+# A $sys time request until its answer is worth nothing.
+TIME_ANSWER_MS = const(5000)
+# Between time requests once the clock is set, and while it is not.
+TIME_REFRESH_MS = const(6 * 3600 * 1000)
+TIME_RETRY_MS = const(10000)
