@@ -1,0 +1,10 @@
+"""The local hub: Tencent Cloud IoT Hub as its documents describe it, on the developer's desk.
+
+`async with Hub(HubConfig(mqtt_port=0, api_port=0)) as hub:` runs one inside a test;
+`python -m tools.hub` runs one in the foreground.
+"""
+
+from tools.hub.app import Hub
+from tools.hub.config import HubConfig
+
+__all__ = ["Hub", "HubConfig"]

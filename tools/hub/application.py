@@ -1,0 +1,52 @@
+"""The application's side of the cloud: sending a device a message."""
+
+from tools.hub.broker.broker import Broker
+from tools.hub.broker.packet import publish_bytes
+from tools.hub.broker.session import Outcome
+from tools.hub.identity import Identity, is_device_name, is_product_id
+from tools.hub.permissions import Forbidden, check_subscribe
+from tools.hub.registry import Registry, RegistryError
+from tools.hub.topics import FAMILIES, has_wildcard, is_system
+
+
+def publish(
+    broker: Broker, registry: Registry, topic: str, payload: bytes, qos: int
+) -> tuple[Identity, Outcome]:
+    """Send to the device a topic names. Raises RegistryError where that makes no sense."""
+    if qos not in (0, 1):
+        raise RegistryError("invalid", "qos is 0 or 1")
+    if has_wildcard(topic) or "\0" in topic:
+        raise RegistryError("invalid", "a topic to publish to holds no wildcard and no U+0000")
+    identity = addressed_device(topic)
+    if identity is None:
+        raise RegistryError(
+            "invalid", "a topic is PID/DN/name, or one of the $ topics a device subscribes to"
+        )
+    registry.device(*identity)
+    max_bytes = broker.context.config.max_packet_bytes
+    if publish_bytes(topic, payload, qos) > max_bytes:
+        raise RegistryError("too_large", f"the packet would be over {max_bytes} bytes")
+    try:
+        check_subscribe(registry.product(identity.product_id).topics, identity, topic)
+    except Forbidden as forbidden:
+        raise RegistryError(
+            "forbidden", f"the device cannot receive on {topic}: {forbidden}"
+        ) from None
+    return identity, broker.send(identity, topic, payload, qos)
+
+
+def addressed_device(topic: str) -> Identity | None:
+    """The device whose topic this is, by its form alone."""
+    rest = topic
+    if is_system(topic):
+        # The longest prefix first: `$sys/operation` begins `$sys/operation/result`.
+        for prefix in sorted((family.subscribe for family in FAMILIES), key=len, reverse=True):
+            if topic.startswith(prefix + "/"):
+                rest = topic[len(prefix) + 1 :]
+                break
+        else:
+            return None
+    levels = rest.split("/")
+    if len(levels) < 2 or not is_product_id(levels[0]) or not is_device_name(levels[1]):
+        return None
+    return Identity(levels[0], levels[1])

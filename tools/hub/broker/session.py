@@ -1,0 +1,172 @@
+"""One device's session: its subscriptions and what it is owed, with or without a connection."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from tools.hub import events
+from tools.hub.broker.context import Context
+from tools.hub.broker.journal import SessionJournal, write_nothing
+from tools.hub.broker.outbound import Outbound, Owed
+from tools.hub.broker.packet import encode_publish
+from tools.hub.broker.subscriptions import Subscriptions
+from tools.hub.identity import Identity
+
+SENT, STORED, DROPPED = "sent", "stored", "dropped"
+
+
+class Outcome(NamedTuple):
+    """What became of a message for a device: sent, stored or dropped, and why."""
+
+    state: str
+    reason: str = ""
+
+
+class Link(Protocol):
+    """The connection a session is attached to."""
+
+    def send(self, data: bytes) -> None: ...
+    def unsent_bytes(self) -> int: ...
+    def close(self, reason: str) -> None: ...
+
+
+class Session:
+    """Lives in memory; a persistent one is journalled, so that it survives the hub."""
+
+    def __init__(
+        self, context: Context, identity: Identity, persistent: bool, row_ids: Iterator[int]
+    ) -> None:
+        self._context = context
+        self._row_ids = row_ids
+        self.identity = identity
+        self.device = identity.path
+        self.persistent = persistent
+        self.subscriptions = Subscriptions()
+        self.outbound = Outbound()
+        self.link: Link | None = None
+        self.offline_since_ms: int | None = None
+        self.journal = SessionJournal(
+            self.device, context.store.later if persistent else write_nothing
+        )
+        self._next_stored: asyncio.TimerHandle | None = None
+
+    def attach(self, link: Link) -> None:
+        self.link = link
+        self.offline_since_ms = None
+        self.journal.online()
+
+    def detach(self) -> None:
+        """Go offline; what is owed stays owed."""
+        self.link = None
+        self._cancel_stored()
+        self.offline_since_ms = self._context.clock.now_ms()
+        self.journal.offline(self.offline_since_ms)
+
+    def resume(self) -> None:
+        """After a login: redeliver what is unacknowledged, then what is stored, at its pace."""
+        self.expire_messages()
+        for owed in list(self.outbound.in_flight.values()):
+            self._transmit(owed, dup=True)
+        self._send_stored()
+
+    def subscribe(self, topic: str, qos: int) -> None:
+        self.subscriptions.add(topic, qos)
+        self.journal.subscribed(topic, qos)
+
+    def unsubscribe(self, topic_filter: str) -> list[str]:
+        """Drop what the filter names or matches; returns the topics."""
+        gone = self.subscriptions.remove(topic_filter)
+        for topic in gone:
+            self.journal.unsubscribed(topic)
+        return gone
+
+    def deliver(self, topic: str, payload: bytes, qos: int) -> Outcome:
+        """Pass a message to the device at the lower of its QoS and the one granted."""
+        granted = self.subscriptions.granted_qos(topic)
+        if granted is None:
+            return self._drop(topic, "not subscribed")
+        if min(qos, granted) == 0:
+            return self._deliver_at_most_once(topic, payload)
+        limit = self._context.config.max_outstanding
+        if len(self.outbound) >= limit:
+            return self._drop(topic, f"{limit} messages are unacknowledged or stored already")
+        owed = Owed(next(self._row_ids), topic, payload, self._context.clock.now_ms())
+        if self.link is None or self.outbound.stored:
+            # Behind what is stored, so that the order of messages holds.
+            self.outbound.stored.append(owed)
+            self.journal.owed(owed)
+            return Outcome(STORED)
+        self.outbound.send(owed)
+        self.journal.owed(owed)
+        self._transmit(owed)
+        return Outcome(SENT)
+
+    def acknowledge(self, packet_id: int) -> bool:
+        """The device's PUBACK; False when nothing in flight has this packet id."""
+        owed = self.outbound.acknowledge(packet_id)
+        if owed is None:
+            return False
+        self.journal.settled(owed)
+        return True
+
+    def expire_messages(self) -> None:
+        """Give up what has been owed for longer than the documents keep it."""
+        max_age_ms = self._context.config.message_expiry_s * 1000
+        for owed in self.outbound.expire(self._context.clock.now_ms() - max_age_ms):
+            self.journal.settled(owed)
+            self._drop(owed.topic, "stored for longer than the hub keeps messages")
+
+    def _deliver_at_most_once(self, topic: str, payload: bytes) -> Outcome:
+        if self.link is None:
+            return self._drop(topic, "offline, and QoS 0 is never stored")
+        if self.link.unsent_bytes() > self._context.config.max_unsent_bytes:
+            return self._drop(topic, "the device does not read what it is sent")
+        self._put(topic, payload)
+        return Outcome(SENT)
+
+    def _send_stored(self) -> None:
+        self._next_stored = None
+        if self.link is None or not self.outbound.stored:
+            return
+        owed = self.outbound.stored.popleft()
+        self.outbound.send(owed)
+        self.journal.sent(owed)
+        self._transmit(owed)
+        self._next_stored = asyncio.get_running_loop().call_later(
+            self._context.config.stored_interval_ms / 1000, self._send_stored
+        )
+
+    def _cancel_stored(self) -> None:
+        if self._next_stored is not None:
+            self._next_stored.cancel()
+            self._next_stored = None
+
+    def _transmit(self, owed: Owed, dup: bool = False) -> None:
+        self._put(owed.topic, owed.payload, 1, owed.packet_id, dup)
+
+    def _put(
+        self, topic: str, payload: bytes, qos: int = 0, packet_id: int = 0, dup: bool = False
+    ) -> None:
+        """Send one PUBLISH, or two when a fault says so, and record it."""
+        if self.link is None:
+            return
+        context = self._context
+        self.link.send(encode_publish(topic, payload, qos, packet_id, dup))
+        if context.faults.armed and context.faults.strikes("duplicate_publish", self.device):
+            self.link.send(encode_publish(topic, payload, qos, packet_id, dup=qos > 0))
+        context.records.event(
+            events.PUBLISH_OUT,
+            self.device,
+            topic=topic,
+            bytes=len(payload),
+            qos=qos,
+            packet_id=packet_id,
+            dup=dup,
+        )
+        context.records.show("out", self.device, topic, payload, qos)
+
+    def _drop(self, topic: str, reason: str) -> Outcome:
+        self._context.records.event(
+            events.DROP, self.device, direction="out", topic=topic, reason=reason
+        )
+        return Outcome(DROPPED, reason)

@@ -1,0 +1,123 @@
+"""Commands for products, devices and topics."""
+
+import argparse
+from typing import Any
+
+from tools.hub.cli.client import HubClient, add_hub_options
+from tools.hub.cli.output import console, print_fields, print_json, print_table
+from tools.hub.topics import Permission
+
+
+def add_commands(commands: Any) -> None:
+    product = _group(commands, "product", "add and list products")
+    add = _command(product, "add", "create a product; its secret is shown once", _add_product)
+    add.add_argument("name")
+    add.add_argument("--auth", choices=("key", "cert"), default="key")
+    add.add_argument("--kind", choices=("normal", "gateway"), default="normal")
+    _command(product, "list", "list products", _list_products)
+
+    device = _group(commands, "device", "add, list, show, enable and disable devices")
+    add = _command(device, "add", "create a device; its secret is shown once", _add_device)
+    add.add_argument("product", help="product id")
+    add.add_argument("name")
+    listing = _command(device, "list", "list the devices of a product", _list_devices)
+    listing.add_argument("product", help="product id")
+    for name, help_text in (
+        ("show", "show a device, its session and its subscriptions"),
+        ("enable", "let a disabled device log in again"),
+        ("disable", "drop a device at once and refuse it; its data is kept"),
+    ):
+        parser = _command(device, name, help_text, _work_device)
+        parser.set_defaults(action=name)
+        parser.add_argument("product", help="product id")
+        parser.add_argument("name")
+
+    topic = _group(commands, "topic", "add, remove and list a product's topics")
+    add = _command(topic, "add", "add a custom topic PID/DN/NAME", _add_topic)
+    add.add_argument("product", help="product id")
+    add.add_argument("topic", metavar="NAME", help="what follows PID/DN/; may have levels")
+    add.add_argument("permission", choices=[each.value for each in Permission])
+    remove = _command(topic, "remove", "remove a custom topic", _remove_topic)
+    remove.add_argument("product", help="product id")
+    remove.add_argument("topic", metavar="NAME")
+    listing = _command(topic, "list", "list a product's topics", _list_topics)
+    listing.add_argument("product", help="product id")
+
+
+def _group(commands: Any, name: str, help_text: str) -> Any:
+    parser = commands.add_parser(name, help=help_text)
+    return parser.add_subparsers(required=True, metavar="COMMAND")
+
+
+def _command(group: Any, name: str, help_text: str, run: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = group.add_parser(name, help=help_text)
+    parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
+    add_hub_options(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _show_created(options: argparse.Namespace, created: dict[str, Any]) -> int:
+    if options.json:
+        print_json(created)
+    else:
+        print_fields(created)
+        console.print("A secret is shown this once; keep it.", style="bold yellow")
+    return 0
+
+
+def _show_list(options: argparse.Namespace, rows: list[dict[str, Any]], *columns: str) -> int:
+    if options.json:
+        print_json(rows)
+    else:
+        print_table(columns, rows)
+    return 0
+
+
+def _add_product(options: argparse.Namespace) -> int:
+    client = HubClient(options)
+    created = client.post("products", name=options.name, auth=options.auth, kind=options.kind)
+    return _show_created(options, created)
+
+
+def _list_products(options: argparse.Namespace) -> int:
+    products = HubClient(options).get("products")["products"]
+    return _show_list(options, products, "product_id", "name", "auth", "kind", "devices")
+
+
+def _add_device(options: argparse.Namespace) -> int:
+    created = HubClient(options).post("products", options.product, "devices", name=options.name)
+    return _show_created(options, created)
+
+
+def _list_devices(options: argparse.Namespace) -> int:
+    devices = HubClient(options).get("products", options.product, "devices")["devices"]
+    columns = ("device_name", "enabled", "online", "stored", "unacknowledged", "last_login_ms")
+    return _show_list(options, devices, *columns)
+
+
+def _work_device(options: argparse.Namespace) -> int:
+    path = ("products", options.product, "devices", options.name)
+    client = HubClient(options)
+    device = client.get(*path) if options.action == "show" else client.post(*path, options.action)
+    if options.json:
+        print_json(device)
+    else:
+        print_fields(device)
+    return 0
+
+
+def _add_topic(options: argparse.Namespace) -> int:
+    path = ("products", options.product, "topics")
+    added = HubClient(options).post(*path, topic=options.topic, permission=options.permission)
+    return _show_list(options, [added], "topic", "permission")
+
+
+def _remove_topic(options: argparse.Namespace) -> int:
+    removed = HubClient(options).delete("products", options.product, "topics", topic=options.topic)
+    return _show_list(options, [removed], "removed")
+
+
+def _list_topics(options: argparse.Namespace) -> int:
+    topics = HubClient(options).get("products", options.product, "topics")["topics"]
+    return _show_list(options, topics, "topic", "permission")

@@ -1,0 +1,39 @@
+"""Every number the hub works with. Limits are the documents' unless a test sets others."""
+
+from dataclasses import dataclass
+
+LOOPBACK = "127.0.0.1"
+MEMORY = ":memory:"
+
+
+@dataclass(frozen=True, slots=True)
+class HubConfig:
+    """What a hub is started with. Port 0 asks the system for a free port."""
+
+    host: str = LOOPBACK
+    mqtt_port: int = 1883
+    api_port: int = 8180
+    database: str = MEMORY
+    clock_offset_s: int = 0
+
+    # The whole packet (fixed header, remaining length field and body), not its remaining length.
+    max_packet_bytes: int = 16 * 1024
+    max_keepalive_s: int = 900
+    connect_timeout_s: float = 10.0
+    # How long a closing connection may take to send what it still owes.
+    linger_s: float = 2.0
+
+    # QoS 1 messages for one device that are unacknowledged or stored, together.
+    max_outstanding: int = 150
+    session_expiry_s: int = 24 * 3600
+    message_expiry_s: int = 24 * 3600
+    stored_interval_ms: int = 500
+    max_subscriptions: int = 200
+
+    max_connections: int = 1000
+    # A device that does not read loses QoS 0 messages beyond this many unsent bytes.
+    max_unsent_bytes: int = 256 * 1024
+
+    max_recorded_messages: int = 200_000
+    max_recorded_events: int = 500_000
+    sweep_interval_s: float = 60.0

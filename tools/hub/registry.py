@@ -1,0 +1,216 @@
+"""Products, devices and topics: held in memory for the broker, written through to the store."""
+
+import base64
+import secrets
+import string
+from dataclasses import dataclass, field
+
+from tools.hub import events
+from tools.hub.clock import HubClock
+from tools.hub.events import Records
+from tools.hub.identity import Identity, is_device_name, is_product_id
+from tools.hub.store import Store
+from tools.hub.topics import DEFAULT_TOPICS, Permission, custom_name_fault
+
+MAX_PRODUCT_NAME_CHARS = 64
+MAX_PRODUCTS = 2000
+MAX_DEVICES_PER_PRODUCT = 10_000
+MAX_TOPICS_PER_PRODUCT = 100
+DEVICE_SECRET_BYTES = 16
+PRODUCT_SECRET_CHARS = 24
+_ID_ALPHABET = string.ascii_uppercase + string.digits
+_SECRET_ALPHABET = string.ascii_letters + string.digits
+
+
+class RegistryError(Exception):
+    """What was asked for cannot be done. `code` is the API's word for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Device:
+    """One device. `secret` is base64 text, None where the product uses certificates."""
+
+    identity: Identity
+    secret: str | None = field(repr=False)
+    enabled: bool
+    created_ms: int
+    last_login_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Product:
+    """One product with its topics (the name after `PID/DN/`) and devices by name."""
+
+    product_id: str
+    name: str
+    auth: str
+    kind: str
+    secret: str = field(repr=False)
+    created_ms: int
+    topics: dict[str, Permission] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+
+
+class Registry:
+    """Every change is committed before the call returns."""
+
+    def __init__(self, store: Store, clock: HubClock, records: Records) -> None:
+        self._store = store
+        self._clock = clock
+        self._records = records
+        self.products: dict[str, Product] = {}
+        self._load()
+
+    def _load(self) -> None:
+        for row in self._store.query("SELECT * FROM product ORDER BY created_ms, name"):
+            product = Product(*row)
+            product.topics.update(DEFAULT_TOPICS)
+            self.products[product.product_id] = product
+        for product_id, name, permission in self._store.query("SELECT * FROM product_topic"):
+            self.products[product_id].topics[name] = Permission(permission)
+        for product_id, name, secret, enabled, created_ms, login_ms in self._store.query(
+            "SELECT * FROM device ORDER BY created_ms, name"
+        ):
+            identity = Identity(product_id, name)
+            device = Device(identity, secret, bool(enabled), created_ms, login_ms)
+            self.products[product_id].devices[name] = device
+
+    # What the login asks.
+
+    def has_product(self, product_id: str) -> bool:
+        return product_id in self.products
+
+    def account(self, identity: Identity) -> Device | None:
+        product = self.products.get(identity.product_id)
+        return product.devices.get(identity.device_name) if product else None
+
+    # What the API asks. Each raises RegistryError.
+
+    def product(self, product_id: str) -> Product:
+        if not is_product_id(product_id):
+            raise RegistryError("invalid", "a product id is 10 upper-case letters or digits")
+        product = self.products.get(product_id)
+        if product is None:
+            raise RegistryError("not_found", f"there is no product {product_id}")
+        return product
+
+    def device(self, product_id: str, device_name: str) -> Device:
+        device = self.product(product_id).devices.get(device_name)
+        if device is None:
+            raise RegistryError("not_found", f"product {product_id} has no device {device_name}")
+        return device
+
+    def add_product(self, name: str, auth: str = "key", kind: str = "normal") -> Product:
+        if not 0 < len(name) <= MAX_PRODUCT_NAME_CHARS or not name.isprintable():
+            raise RegistryError(
+                "invalid", f"a product name is 1 to {MAX_PRODUCT_NAME_CHARS} printable characters"
+            )
+        if auth not in ("key", "cert"):
+            raise RegistryError("invalid", "auth is key or cert")
+        if kind not in ("normal", "gateway"):
+            raise RegistryError("invalid", "kind is normal or gateway")
+        if any(product.name == name for product in self.products.values()):
+            raise RegistryError("conflict", f"there is a product named {name} already")
+        if len(self.products) >= MAX_PRODUCTS:
+            raise RegistryError("limit", f"a hub holds at most {MAX_PRODUCTS} products")
+        product = Product(
+            self._free_product_id(),
+            name,
+            auth,
+            kind,
+            "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(PRODUCT_SECRET_CHARS)),
+            self._clock.now_ms(),
+            topics=dict(DEFAULT_TOPICS),
+        )
+        self._store.later(
+            "INSERT INTO product VALUES (?, ?, ?, ?, ?, ?)",
+            (product.product_id, name, auth, kind, product.secret, product.created_ms),
+        )
+        self._commit(None, action="product added", product_id=product.product_id, name=name)
+        self.products[product.product_id] = product
+        return product
+
+    def add_device(self, product_id: str, name: str) -> Device:
+        product = self.product(product_id)
+        if not is_device_name(name):
+            raise RegistryError(
+                "invalid", "a device name is 1 to 48 letters, digits, '_', '-' or ':'"
+            )
+        if name in product.devices:
+            raise RegistryError("conflict", f"product {product_id} has a device {name} already")
+        if len(product.devices) >= MAX_DEVICES_PER_PRODUCT:
+            raise RegistryError(
+                "limit", f"a product holds at most {MAX_DEVICES_PER_PRODUCT} devices"
+            )
+        secret = None
+        if product.auth == "key":
+            secret = base64.b64encode(secrets.token_bytes(DEVICE_SECRET_BYTES)).decode()
+        device = Device(Identity(product_id, name), secret, True, self._clock.now_ms())
+        self._store.later(
+            "INSERT INTO device VALUES (?, ?, ?, 1, ?, NULL)",
+            (product_id, name, secret, device.created_ms),
+        )
+        self._commit(device.identity.path, action="device added")
+        product.devices[name] = device
+        return device
+
+    def set_enabled(self, device: Device, enabled: bool) -> None:
+        self._store.later(
+            "UPDATE device SET enabled = ? WHERE product_id = ? AND name = ?",
+            (int(enabled), *device.identity),
+        )
+        action = "device enabled" if enabled else "device disabled"
+        self._commit(device.identity.path, action=action)
+        device.enabled = enabled
+
+    def note_login(self, identity: Identity) -> None:
+        """Remember when a device last logged in; committed before its CONNACK leaves."""
+        device = self.products[identity.product_id].devices[identity.device_name]
+        device.last_login_ms = self._clock.now_ms()
+        self._store.later(
+            "UPDATE device SET last_login_ms = ? WHERE product_id = ? AND name = ?",
+            (device.last_login_ms, *identity),
+        )
+
+    def add_topic(self, product_id: str, name: str, permission: str) -> None:
+        product = self.product(product_id)
+        fault = custom_name_fault(name)
+        if fault is not None:
+            raise RegistryError("invalid", fault)
+        if permission not in [each.value for each in Permission]:
+            raise RegistryError("invalid", "a permission is pub, sub or both")
+        if name in product.topics:
+            raise RegistryError("conflict", f"product {product_id} has a topic {name} already")
+        if len(product.topics) >= MAX_TOPICS_PER_PRODUCT:
+            raise RegistryError("limit", f"a product has at most {MAX_TOPICS_PER_PRODUCT} topics")
+        self._store.later(
+            "INSERT INTO product_topic VALUES (?, ?, ?)", (product_id, name, permission)
+        )
+        self._commit(None, action="topic added", product_id=product_id, topic=name)
+        product.topics[name] = Permission(permission)
+
+    def remove_topic(self, product_id: str, name: str) -> None:
+        product = self.product(product_id)
+        if name in DEFAULT_TOPICS:
+            raise RegistryError("invalid", f"{name} is a default topic and stays")
+        if name not in product.topics:
+            raise RegistryError("not_found", f"product {product_id} has no topic {name}")
+        self._store.later(
+            "DELETE FROM product_topic WHERE product_id = ? AND name = ?", (product_id, name)
+        )
+        self._commit(None, action="topic removed", product_id=product_id, topic=name)
+        del product.topics[name]
+
+    def _commit(self, device: str | None, **detail: str) -> None:
+        self._records.event(events.REGISTRY, device, **detail)
+        self._store.flush()
+
+    def _free_product_id(self) -> str:
+        while True:
+            product_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(10))
+            if product_id not in self.products:
+                return product_id
