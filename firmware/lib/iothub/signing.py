@@ -32,6 +32,7 @@ class Hmac:
             self._hash = _HASHES[algorithm]
         except KeyError:
             raise BadInput("algorithm", "must be hmacsha256 or hmacsha1")
+        self.algorithm = algorithm
         if len(key) > _BLOCK_BYTES:
             key = self._hash(key).digest()
         # One big-integer XOR a pad: a loop over 64 bytes costs more than the hashes.
@@ -57,8 +58,7 @@ def mqtt_username(client_id, connection_id, expiry_s=FAR_FUTURE_S, app_id=SDK_AP
     return b"%s;%s;%s;%d" % (client_id, app_id.encode(), connection_id.encode(), expiry_s)
 
 
-def mqtt_password(secret, username, algorithm=SHA256):
-    """The MQTT password for a user name (bytes): "hex;algorithm", keyed with the decoded
-    secret."""
-    digest = Hmac(secret.decoded, algorithm).digest(username)
-    return binascii.hexlify(digest) + b";" + algorithm.encode()
+def mqtt_password(hmac, username):
+    """The MQTT password (bytes) for a user name (bytes): "hex;algorithm". `hmac` is an Hmac keyed
+    with the secret's decoded bytes, kept by the caller: its pads are made once."""
+    return binascii.hexlify(hmac.digest(username)) + b";" + hmac.algorithm.encode()

@@ -2,6 +2,9 @@
 
 from iothub.compat import const
 
+# Joining a Wi-Fi network, and how often to look whether it worked.
+WIFI_JOIN_MS = const(20000)
+WIFI_POLL_MS = const(100)
 # Opening a TCP connection, from the first packet to an established one.
 TCP_CONNECT_MS = const(15000)
 # CONNECT sent until CONNACK. The vendor's SDKs clamp theirs to 20 s at most.
@@ -28,6 +31,8 @@ REFUSED_FIRST_MS = const(15000)
 REFUSED_LAST_MS = const(600000)
 # A $sys time request until its answer is worth nothing.
 TIME_ANSWER_MS = const(5000)
+# How long a login made with a known clock is valid. The documents' samples say 600 to 86,400 s.
+LOGIN_VALID_S = const(86400)
 # Between time requests once the clock is set, and while it is not.
 TIME_REFRESH_MS = const(6 * 3600 * 1000)
 TIME_RETRY_MS = const(10000)

@@ -129,6 +129,9 @@ class Session:
                     self._lost(LinkError("connection lost", CONNECT, e.errno))
                 self._enter(WAITING)
                 await asyncio.sleep_ms(backoff.next_ms())
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
         finally:
             self.engine.disconnect()
             self._close()
@@ -230,8 +233,14 @@ class Session:
         self._changed.set()
         self._changed.clear()
 
+    @property
+    def is_online(self):
+        return self.state == ONLINE
+
     async def online(self, timeout_ms=DELIVERY_MS):
-        """Waits until logged in. Raises DeadlineError."""
+        """Waits until logged in; for ever with None. Raises DeadlineError."""
+        while timeout_ms is None and self.state != ONLINE:
+            await self._changed.wait()
         await self._until(lambda: self.state == ONLINE, timeout_ms, "not connected in time")
 
     async def _until(self, condition, timeout_ms, reason):

@@ -1,0 +1,76 @@
+"""The device's configuration: one JSON object, usually device.json. Every mistake in it is told
+by the name of the field."""
+
+import json
+
+from iothub.credentials import Identity, Secret
+from iothub.errors import BadInput
+
+# field: (type, default). A default of None means: required.
+_REQUIRED = None
+_FIELDS = {
+    "product_id": (str, _REQUIRED),
+    "device_name": (str, _REQUIRED),
+    "device_secret": (str, _REQUIRED),
+    "region": (str, "china"),
+    "host": (str, ""),
+    "port": (int, 0),
+    "transport": (str, "auto"),
+    "keepalive_s": (int, 240),
+    "clean_session": (bool, True),
+    "algorithm": (str, "hmacsha256"),
+    "network": (dict, {}),
+    "app": (dict, {}),
+}
+_MQTT_PORT = 1883
+
+
+class Config:
+    """The fields as attributes, checked; `identity` and `secret` made of theirs. `network` and
+    `app` are passed on as they are, to the port and to the application."""
+
+    def __init__(self, fields):
+        if not isinstance(fields, dict):
+            raise BadInput("configuration", "must be a JSON object")
+        for name in fields:
+            if name not in _FIELDS:
+                raise BadInput(name, "is not a field; known are " + ", ".join(sorted(_FIELDS)))
+        for name in _FIELDS:
+            wanted, default = _FIELDS[name]
+            value = fields.get(name)
+            if value is None:
+                if default is _REQUIRED:
+                    raise BadInput(name, "is missing")
+                value = default
+            elif type(value) is not wanted:
+                raise BadInput(name, "must be of type " + wanted.__name__)
+            if name != "device_secret":
+                setattr(self, name, value)
+        self.identity = Identity(self.product_id, self.device_name)
+        self.secret = Secret(fields["device_secret"])
+        if self.transport != "tcp":
+            raise BadInput("transport", 'must be "tcp", the only one of this version')
+        if not 0 <= self.port < 65536:
+            raise BadInput("port", "must be 0 (the usual one) to 65535")
+        if self.algorithm not in ("hmacsha256", "hmacsha1"):
+            raise BadInput("algorithm", "must be hmacsha256 or hmacsha1")
+        if not self.host:
+            from iothub import regions
+
+            self.host = regions.mqtt_host(self.region, self.product_id)
+        if not self.port:
+            self.port = _MQTT_PORT
+
+
+def load(path):
+    """The Config of a file. Raises BadInput."""
+    try:
+        with open(path) as f:
+            text = f.read()
+    except OSError:
+        raise BadInput(path, "cannot be read; put the configuration there")
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        raise BadInput(path, "is not JSON")
+    return Config(fields)

@@ -1,0 +1,177 @@
+"""The one class a user meets: a device of IoT Hub that connects, stays connected and knows the
+time.
+
+    device = Device.from_file("device.json")
+
+    @device.on_command
+    async def command(topic, payload): ...
+
+    await device.run()
+"""
+
+import asyncio
+from random import getrandbits
+from time import ticks_diff, ticks_ms
+
+from iothub import config as configuration
+from iothub import port, signing, topics
+from iothub.clock import Clock
+from iothub.errors import LoginRefused, NotConnected, QueueFull
+from iothub.net.endpoint import TcpEndpoint
+from iothub.net.session import OFFLINE, Session
+from iothub.profiles import IoTHub
+from iothub.services import ntp
+from iothub.timeouts import (
+    DELIVERY_MS,
+    LOGIN_VALID_S,
+    TIME_ANSWER_MS,
+    TIME_REFRESH_MS,
+    TIME_RETRY_MS,
+)
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MAX_NAMES = 16  # topic names kept in full, so that publishing to them again allocates nothing
+
+
+class Device:
+    """`config` is a config.Config. `on_event(what, detail)` hears what happens to the connection
+    (the constants of net/session.py and mqtt/engine.py)."""
+
+    def __init__(self, config, on_event=None, queue=None):
+        self.config = config
+        self.identity = config.identity
+        self.clock = Clock(ticks_ms, ticks_diff)
+        self.last_error = None
+        self._on_event = on_event
+        self._hmac = signing.Hmac(config.secret.decoded, config.algorithm)
+        self._network = port.Network(config.network)
+        self._endpoint = TcpEndpoint(config.host, config.port)
+        self._names = {}
+        self._expiry_from_clock = False
+        self._distrust_clock = False
+        self._ntp = ntp.Ntp(ticks_diff)
+        self._ntp_request = self.identity.system_topic(ntp.REQUEST_FAMILY)
+        self.session = Session(
+            self._open_stream,
+            self._login,
+            IoTHub(self.identity),
+            config.keepalive_s,
+            config.clean_session,
+            queue,
+            None,
+            self._session_event,
+        )
+        answers = self.identity.system_topic(ntp.ANSWER_FAMILY)
+        # QoS 0: a stored answer would be an old one.
+        self.session.register(answers, self._time_answer, 0)
+
+    @classmethod
+    def from_file(cls, path="device.json", on_event=None):
+        """A device from a JSON file. Raises BadInput naming the field."""
+        return cls(configuration.load(path), on_event)
+
+    # Life
+
+    async def run(self):
+        """Connects and stays connected; returns after stop()."""
+        timekeeper = asyncio.create_task(self._keep_time())
+        try:
+            await self.session.run()
+        finally:
+            timekeeper.cancel()
+
+    async def stop(self):
+        """Says goodbye to the server and ends run()."""
+        await self.session.stop()
+
+    async def online(self, timeout_ms=DELIVERY_MS):
+        """Waits until logged in. Raises DeadlineError."""
+        await self.session.online(timeout_ms)
+
+    @property
+    def is_online(self):
+        return self.session.is_online
+
+    # Messages
+
+    def topic(self, name):
+        """The full topic (bytes) of a name: "event" is "PID/DN/event"; "$..." and full topics
+        stay as they are."""
+        found = self._names.get(name)
+        if found is None:
+            encoded = topics.encode(name)
+            if encoded.startswith(b"$") or encoded.startswith(self.identity.prefix):
+                found = encoded
+            else:
+                found = self.identity.prefix + encoded
+            if len(self._names) < _MAX_NAMES:
+                self._names[name] = found
+        return found
+
+    async def publish(self, name, payload, qos=1, wait=True):
+        """See Session.publish(). `name` is "event", "data" or a topic of your own."""
+        await self.session.publish(self.topic(name), payload, qos, wait)
+
+    def publish_nowait(self, name, payload, qos=0):
+        """See Session.publish_nowait()."""
+        self.session.publish_nowait(self.topic(name), payload, qos)
+
+    def on_command(self, handler):
+        """Decorator: `handler(topic, payload)`, plain or async, for PID/DN/control."""
+        return self.on("control")(handler)
+
+    def on(self, name, qos=1):
+        """Decorator: the handler for a topic or filter of this device."""
+
+        def register(handler):
+            self.session.register(self.topic(name), handler, qos)
+            return handler
+
+        return register
+
+    # The session's questions
+
+    async def _open_stream(self):
+        await self._network.up()
+        return await self._endpoint()
+
+    def _login(self):
+        client_id = self.identity.client_id
+        expiry_s = signing.FAR_FUTURE_S
+        self._expiry_from_clock = self.clock.known and not self._distrust_clock
+        if self._expiry_from_clock:
+            expiry_s = self.clock.now_s() + LOGIN_VALID_S
+        connection_id = "".join([_LETTERS[getrandbits(16) % 26] for _ in range(5)])
+        username = signing.mqtt_username(client_id, connection_id, expiry_s)
+        return client_id, username, signing.mqtt_password(self._hmac, username)
+
+    def _session_event(self, what, detail):
+        if what == OFFLINE:
+            self.last_error = detail
+            if isinstance(detail, LoginRefused):
+                # Perhaps our clock is wrong: once more with an expiry that needs none.
+                self._distrust_clock = self._expiry_from_clock
+        if self._on_event is not None:
+            self._on_event(what, detail)
+
+    # Time
+
+    async def _keep_time(self):
+        while True:
+            await self.session.online(None)
+            try:
+                payload = self._ntp.request(ticks_ms())
+                self.session.publish_nowait(self._ntp_request, payload)
+            except (NotConnected, QueueFull):
+                pass  # the link went away just now; the next round asks again
+            await asyncio.sleep_ms(TIME_ANSWER_MS)
+            self._ntp.expire()
+            await asyncio.sleep_ms(TIME_REFRESH_MS if self.clock.known else TIME_RETRY_MS)
+
+    def _time_answer(self, topic, payload):
+        ticks = ticks_ms()
+        unix_ms = self._ntp.answer(payload, ticks)
+        if unix_ms is not None:
+            self.clock.set(unix_ms, ticks, (self._ntp.round_trip_ms + 1) // 2)
+            self._distrust_clock = False
+            port.set_rtc(self.clock.now_s())

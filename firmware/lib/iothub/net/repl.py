@@ -1,0 +1,69 @@
+"""For the REPL: connect, publish and look, without `await`.
+
+>>> from iothub import connect
+>>> hub = connect("device.json")
+>>> hub.publish("event", "hello", qos=1); hub.listen(10)
+"""
+
+from random import getrandbits
+from time import sleep_ms, ticks_diff, ticks_ms
+
+from iothub import config as configuration
+from iothub import signing, topics
+from iothub.net.mqtt import MQTTClient
+from iothub.profiles import IoTHub
+
+_POLL_MS = 20
+
+
+class Console(MQTTClient):
+    """net/mqtt.py's client that knows its device: short topic names, and messages printed as they
+    come unless set_callback() says otherwise."""
+
+    def __init__(self, config):
+        self._identity = identity = config.identity
+        username = signing.mqtt_username(identity.client_id, "%05d" % (getrandbits(30) % 100000))
+        super().__init__(
+            identity.client_id,
+            config.host,
+            config.port,
+            username,
+            signing.mqtt_password(signing.Hmac(config.secret.decoded, config.algorithm), username),
+            config.keepalive_s,
+            profile=IoTHub(identity),
+        )
+        self.set_callback(_show)
+
+    def publish(self, topic, msg, retain=False, qos=0):
+        super().publish(self._full(topic), msg, retain, qos)
+
+    def subscribe(self, topic, qos=0):
+        super().subscribe(self._full(topic), qos)
+
+    def listen(self, seconds=10):
+        """Handles what arrives for so long."""
+        started_ms = ticks_ms()
+        while ticks_diff(ticks_ms(), started_ms) < seconds * 1000:
+            if self.check_msg() is None:
+                sleep_ms(_POLL_MS)
+
+    def _full(self, name):
+        name = topics.encode(name)
+        if name.startswith(b"$") or name.startswith(self._identity.prefix):
+            return name
+        return self._identity.prefix + name
+
+
+def connect(path="device.json"):
+    """Logs in with a configuration file, subscribes to control and data, returns the client."""
+    config = configuration.load(path)
+    client = Console(config)
+    client.connect(config.clean_session)
+    client.subscribe("control", 1)
+    client.subscribe("data", 1)
+    print("online as %s/%s" % (config.product_id, config.device_name))
+    return client
+
+
+def _show(topic, msg):
+    print("%s: %s" % (topic.decode(), msg))

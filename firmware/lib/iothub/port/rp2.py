@@ -1,0 +1,4 @@
+"""RP2040 and RP2350 with a radio: Pico W, Pico 2 W."""
+
+from iothub.port.rtc import set_rtc
+from iothub.port.wlan import Wlan as Network
