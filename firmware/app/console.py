@@ -1,7 +1,9 @@
 """What the device says on its serial console: one line an event, seconds since the start first."""
 
-from time import ticks_diff, ticks_ms
+from time import gmtime, ticks_diff, ticks_ms
 
+from iothub import device
+from iothub.clock import epoch_offset_s
 from iothub.mqtt import engine
 from iothub.net import session
 
@@ -19,9 +21,15 @@ def event(what, detail):
         say("online" + (", session resumed" if detail else ""))
     elif what == session.OFFLINE:
         say("offline: %s" % detail)
+    elif what == device.CLOCK_SET:
+        say("clock set to %04d-%02d-%02d %02d:%02d:%02d UTC" % _utc(detail // 1000))
     elif what == session.HANDLER_FAILED:
         say("a handler failed: %r" % detail)
     elif what == engine.OVERSIZE:
         say("skipped a packet of %d bytes" % detail)
     elif what == engine.FILTER_REFUSED:
         say("not allowed to subscribe to " + detail.pattern.decode())
+
+
+def _utc(unix_s):
+    return gmtime(unix_s - epoch_offset_s(gmtime(0)[0]))[:6]

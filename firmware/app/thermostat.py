@@ -60,7 +60,10 @@ class Thermostat:
         fields["time_ms"] = self._device.clock.now_ms()
         try:
             await self._device.publish("event", json.dumps(fields), 1, False)
-            say("%s %d kept for sending" % (kind, self._sequence))
+            say(
+                "%s %d on its way, %d acknowledged"
+                % (kind, self._sequence, self._device.acknowledged)
+            )
         except IoTHubError as e:
             say("%s %d lost: %s" % (kind, self._sequence, e))
 

@@ -16,6 +16,7 @@ from time import ticks_diff, ticks_ms
 from iothub import config as configuration
 from iothub import port, signing, topics
 from iothub.clock import Clock
+from iothub.compat import const
 from iothub.errors import LoginRefused, NotConnected, QueueFull
 from iothub.net.endpoint import TcpEndpoint
 from iothub.net.session import OFFLINE, Session
@@ -28,6 +29,9 @@ from iothub.timeouts import (
     TIME_REFRESH_MS,
     TIME_RETRY_MS,
 )
+
+# What on_event tells besides the session's and the engine's events: the time is known; in Unix ms.
+CLOCK_SET = const(-4)
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAX_NAMES = 16  # topic names kept in full, so that publishing to them again allocates nothing
@@ -92,6 +96,11 @@ class Device:
     def is_online(self):
         return self.session.is_online
 
+    @property
+    def acknowledged(self):
+        """QoS 1 messages the server took, since the start."""
+        return self.session.engine.acknowledged
+
     # Messages
 
     def topic(self, name):
@@ -151,6 +160,9 @@ class Device:
             if isinstance(detail, LoginRefused):
                 # Perhaps our clock is wrong: once more with an expiry that needs none.
                 self._distrust_clock = self._expiry_from_clock
+        self._tell(what, detail)
+
+    def _tell(self, what, detail):
         if self._on_event is not None:
             self._on_event(what, detail)
 
@@ -175,3 +187,4 @@ class Device:
             self.clock.set(unix_ms, ticks, (self._ntp.round_trip_ms + 1) // 2)
             self._distrust_clock = False
             port.set_rtc(self.clock.now_s())
+            self._tell(CLOCK_SET, unix_ms)

@@ -98,6 +98,7 @@ class Engine:
         self.clean_session = clean_session
         self.state = CLOSED
         self.subscriptions = []
+        self.acknowledged = 0  # QoS 1 publishes the server took, since the start
         self.last_header = 0  # first byte of the packet being taken, or taken last
         self._unwanted = []  # filters dropped while offline that a kept session still holds
         self._window = []
@@ -473,6 +474,7 @@ class Engine:
             if record.packet_id == packet_id:
                 window.pop(i)
                 self._window_bytes -= len(record.packet)
+                self.acknowledged += 1
                 if record.token is not None:
                     self._driver.acknowledged(record.token)
                 return
