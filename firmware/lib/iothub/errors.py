@@ -37,10 +37,12 @@ class IoTHubError(OSError):
         """What to do about it, or "". The texts are loaded for this call only: text costs heap."""
         import sys
 
-        from iothub import hints
+        import iothub.hints
 
-        text = hints.find(type(self).__name__, self.code)
-        sys.modules.pop("iothub.hints", None)
+        text = iothub.hints.find(type(self).__name__, self.code)
+        # Two hold the module: the table of modules, and the package as its attribute.
+        del iothub.hints
+        del sys.modules["iothub.hints"]
         return text
 
     def __str__(self):
