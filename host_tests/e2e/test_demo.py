@@ -1,0 +1,50 @@
+"""`make demo`, as a person runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.demo import __main__ as demo
+from tools.demo import chapters
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_whole_story_ends_with_ok_in_half_a_minute():
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.demo"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert last.startswith("demo: ok (")
+    assert float(last.split("(")[1].split(" ")[0]) < 30
+    for name in chapters.CHAPTERS:
+        assert f"[{name}]" in done.stdout
+    assert done.stdout.count("✓") == len(chapters.CHAPTERS)
+
+
+def test_one_chapter_alone(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["demo", "--chapter", "command"])
+    assert demo.main() == 0
+    printed = capsys.readouterr().out
+    assert printed.count("✓") == 1
+    assert "[command]" in printed
+
+
+@pytest.mark.parametrize(
+    ("chapter", "name", "value", "reason"),
+    [
+        # What the chapter expects is shifted, so that hub and device no longer agree with it.
+        ("clock", "HUB_OFFSET_S", 7200, "ahead of this computer"),
+        ("clock", "_MAX_CLOCK_ERROR_MS", -1, "off the hub's"),
+    ],
+)
+def test_a_mismatch_ends_it_with_status_1_and_the_reason(
+    capsys, monkeypatch, chapter, name, value, reason
+):
+    monkeypatch.setattr(sys, "argv", ["demo", "--chapter", chapter])
+    monkeypatch.setattr(chapters, name, value)
+    assert demo.main() == 1
+    assert reason in capsys.readouterr().out.splitlines()[-1]

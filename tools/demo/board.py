@@ -1,0 +1,97 @@
+"""A board on the desk: a directory as its flash, the MicroPython interpreter as its chip."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tools.bytecode import compile_firmware
+from tools.demo.errors import ChapterFailed
+
+HEAP = "192k"
+_MICROPYTHON = Path(sys.executable).with_name("micropython")
+_STOP_TIMEOUT_S = 3.0
+_MAX_LINE_BYTES = 4096
+
+
+class Board:
+    """Boots what lies in `flash`: boot, then main, as a chip does. `lines` is what it said."""
+
+    def __init__(self, flash: Path, hear: Callable[[str], None]) -> None:
+        self.flash = flash
+        self.lines: list[str] = []
+        self._hear = hear
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._spoke = asyncio.Condition()
+
+    def install(self, configuration: dict[str, Any]) -> int:
+        """Puts the compiled firmware and a device.json onto the empty flash; returns the bytes."""
+        shutil.rmtree(self.flash, ignore_errors=True)
+        self.flash.mkdir(parents=True)
+        total_bytes = compile_firmware(self.flash)
+        (self.flash / "device.json").write_text(json.dumps(configuration))
+        return total_bytes
+
+    async def power_on(self) -> None:
+        environment = {
+            # Only what is frozen into the interpreter and what lies on the flash.
+            "MICROPYPATH": ".frozen:lib",
+            "PATH": os.defpath,
+        }
+        self._process = await asyncio.create_subprocess_exec(
+            _MICROPYTHON,
+            *("-X", f"heapsize={HEAP}"),
+            *("-c", "import boot; import main"),
+            cwd=self.flash,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=_MAX_LINE_BYTES,
+        )
+        self._reader = asyncio.create_task(self._read())
+
+    async def power_off(self) -> None:
+        """Pulls the plug: no goodbye."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await asyncio.wait_for(self._process.wait(), _STOP_TIMEOUT_S)
+        if self._reader is not None:
+            await asyncio.wait_for(self._reader, _STOP_TIMEOUT_S)
+
+    async def says(self, pattern: str, timeout_s: float, after: int = 0) -> re.Match[str]:
+        """Waits for a console line, from line number `after` on, that matches."""
+        deadline_s = time.monotonic() + timeout_s
+        at = after
+        async with self._spoke:
+            while True:
+                for line in self.lines[at:]:
+                    if found := re.search(pattern, line):
+                        return found
+                at = len(self.lines)
+                left_s = deadline_s - time.monotonic()
+                if self._reader is None or self._reader.done() or left_s <= 0:
+                    what = "stopped" if left_s > 0 else f"was silent for {timeout_s:.0f} s"
+                    raise ChapterFailed(f"the device {what}; expected: {pattern}")
+                try:
+                    await asyncio.wait_for(self._spoke.wait(), left_s)
+                except TimeoutError:
+                    continue
+
+    async def _read(self) -> None:
+        assert self._process is not None and self._process.stdout is not None
+        async for raw in self._process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            self._hear(line)
+            async with self._spoke:
+                self.lines.append(line)
+                self._spoke.notify_all()
+        async with self._spoke:
+            self._spoke.notify_all()

@@ -1,0 +1,109 @@
+"""The stage: a hub whose clock is an hour off, a network that can be cut, a thermostat."""
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.demo.board import HEAP, Board
+from tools.demo.cloud import Cloud
+from tools.demo.errors import ChapterFailed
+from tools.demo.narrator import Narrator
+from tools.faults import FaultProxy
+from tools.hub.app import Hub
+from tools.hub.config import HubConfig
+
+HUB_OFFSET_S = 3600
+INTERVAL_MS = 400
+_ONLINE_TIMEOUT_S = 10.0
+
+
+@dataclass
+class Story:
+    """What the chapters play with. `device` is "PID/DN"."""
+
+    narrator: Narrator
+    cloud: Cloud
+    network: FaultProxy
+    board: Board
+    device: str
+    configuration: dict[str, Any]
+    workshop: Path
+
+    def another_board(self, name: str) -> Board:
+        """A second board, which is heard under its own name."""
+        return Board(self.workshop / name, lambda line: self.narrator.device(line, name))
+
+    async def waiting_for_numbers(self, least: int) -> int:
+        """Waits until the device has at least `least` messages acknowledged; returns how many."""
+        for after in itertools.count():
+            found = await self.board.says(r"on its way, (\d+) acknowledged", 20, after)
+            if int(found[1]) >= least:
+                return int(found[1])
+        raise AssertionError("unreachable")
+
+    def acknowledged(self) -> int:
+        """How many of its messages the device believes to have arrived, by its last word."""
+        for line in reversed(self.board.lines):
+            if " acknowledged" in line:
+                return int(line.split(" acknowledged")[0].rsplit(" ", 1)[1])
+        return 0
+
+    async def expect_all_arrived(self) -> int:
+        """Compares what the device believes to have delivered with what the hub recorded."""
+        believed = self.acknowledged()
+        sequence = [m["fields"]["seq"] for m in await self.cloud.messages(self.device)]
+        first_time = list(dict.fromkeys(sequence))
+        if first_time != list(range(1, len(first_time) + 1)):
+            raise ChapterFailed(f"the hub has a gap or a disorder in {sequence}")
+        if len(first_time) < believed:
+            raise ChapterFailed(f"the device believes in {believed}, the hub has {first_time}")
+        repeated = [m for m in await self.cloud.messages(self.device) if m["dup"]]
+        if len(sequence) - len(first_time) > len(repeated):
+            raise ChapterFailed(f"the hub got a message twice without DUP: {sequence}")
+        return len(first_time)
+
+
+@contextlib.asynccontextmanager
+async def stage(narrator: Narrator) -> AsyncIterator[Story]:
+    """Sets everything up, boots the thermostat, and clears it all away afterwards."""
+    hub_config = HubConfig(mqtt_port=0, api_port=0, clock_offset_s=HUB_OFFSET_S)
+    async with contextlib.AsyncExitStack() as stack:
+        workshop = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iothub-demo-")))
+        hub = await stack.enter_async_context(Hub(hub_config))
+        cloud = await stack.enter_async_context(Cloud(hub.api_port))
+        network = await stack.enter_async_context(FaultProxy(("127.0.0.1", hub.mqtt_port)))
+        product = await cloud.post("/products", {"name": "thermostat"})
+        created = await cloud.post(
+            f"/products/{product['product_id']}/devices", {"name": "living-room"}
+        )
+        configuration = {
+            "product_id": product["product_id"],
+            "device_name": "living-room",
+            "device_secret": created["device_secret"],
+            "host": "127.0.0.1",
+            "port": network.port,
+            "transport": "tcp",
+            "app": {"interval_ms": INTERVAL_MS},
+        }
+        board = Board(workshop / "thermostat", narrator.device)
+        compiled_bytes = board.install(configuration)
+        narrator.tell(
+            f"A hub on port {hub.mqtt_port}, its clock {HUB_OFFSET_S // 60} minutes ahead; a board"
+            f" with {compiled_bytes} bytes of compiled firmware and a heap of {HEAP}."
+        )
+        stack.push_async_callback(board.power_off)
+        await board.power_on()
+        await board.says(r"\] online", _ONLINE_TIMEOUT_S)
+        yield Story(
+            narrator,
+            cloud,
+            network,
+            board,
+            f"{product['product_id']}/living-room",
+            configuration,
+            workshop,
+        )
