@@ -20,6 +20,7 @@ from tools.hub.permissions import Forbidden, check_publish, check_subscribe
 
 READ_BYTES = 64 * 1024
 _DRAIN_ABOVE_BYTES = 64 * 1024
+_FIRST_BYTE = bytes((mqtt.CONNECT_FIRST_BYTE,))
 
 
 class Broker(Protocol):
@@ -53,6 +54,7 @@ class Connection:
         self._out: list[bytes] = []
         self._closing = False
         self._refused = False
+        self._first_read = True
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._last_packet_at = self._loop.time()
@@ -112,6 +114,11 @@ class Connection:
             if self._blackholed:
                 await self._aborted.wait()
                 return
+            if self._first_read and data[:1] != _FIRST_BYTE:
+                # Said at once, since what is no MQTT may never complete a packet.
+                self.close("protocol violation: the first packet is CONNECT")
+                return
+            self._first_read = False
             self._packets.feed(data)
             try:
                 for packet in self._packets.packets():
@@ -132,13 +139,10 @@ class Connection:
     def _handle(self, packet: mqtt.Packet) -> None:
         if self._context.faults.armed and self._strike_packet():
             return
-        if self.session is None:
-            if not isinstance(packet, mqtt.Connect):
-                self.close("protocol violation: the first packet is CONNECT")
-                return
+        if self.session is not None:
+            _HANDLERS[type(packet)](self, packet, self.session)
+        elif isinstance(packet, mqtt.Connect):
             self._on_connect(packet)
-            return
-        _HANDLERS[type(packet)](self, packet, self.session)
 
     def _on_connect(self, connect: mqtt.Connect) -> None:
         identity = parse_client_id(connect.client_id)

@@ -1,0 +1,74 @@
+"""One set of scenarios, run on the hub and on mosquitto; every difference is explained here."""
+
+import pytest
+
+from host_tests.conftest import requires
+from host_tests.peers.broker_scenarios import SCENARIOS
+from host_tests.peers.broker_servers import HubServer, MosquittoServer
+
+# Scenario: (what mosquitto shows, why). The hub always shows what the scenario says is agreed.
+_NO_RULES = "the standard allows it; the cloud's documents do not, and mosquitto knows no cloud"
+_LENIENT = "the standard forbids it; mosquitto does not look, the hub tells a device's author"
+DIFFERENCES: dict[str, tuple[object, str]] = {
+    "protocol_level_5": (0, "mosquitto speaks MQTT 5; the cloud speaks 3.1 and 3.1.1 only"),
+    "empty_client_id_with_clean_session": (0, "mosquitto makes one up; the cloud's is PID+DN"),
+    "login_with_will": (0, _NO_RULES),
+    "keepalive_over_900_s": (0, _NO_RULES),
+    "publish_with_retain": ("open", _NO_RULES),
+    "publish_at_qos_2": ("PUBREC", _NO_RULES),
+    "subscribe_at_qos_2": ([2], _NO_RULES),
+    "publish_to_a_topic_not_permitted": ("delivered", "mosquitto runs without an ACL here"),
+    "forbidden_filters": ([1, 1, 1], "mosquitto runs without an ACL here"),
+    "malformed_filters": ("closed", "both are the standard's; the documents' answer is 0x80"),
+    "wildcard_unsubscribe_drops_what_it_matches": (
+        [b"1", b"2"],
+        "in the standard a filter is unsubscribed by the same text; the documents' by matching",
+    ),
+    "packet_size_cap": (
+        {16_383: "open", 16_384: "open", 16_385: "open", 16_388: "closed", 16_389: "closed"},
+        "mosquitto's max_packet_size leaves out the length field, the hub counts the whole packet",
+    ),
+    "at_most_150_are_unacknowledged": (
+        (150, 1),
+        "mosquitto queues the 151st beside its window; the documents allow 150 in all",
+    ),
+    "dup_at_qos_0": ("open", _LENIENT),
+    "puback_flags": ("open", _LENIENT),
+    "puback_too_long": ("open", _LENIENT),
+    "pingreq_with_body": ("open", _LENIENT),
+    "pingreq_flags": ("open", _LENIENT),
+}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    server = HubServer(tmp_path_factory.mktemp("hub") / "hub.db", stored_interval_ms=5)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory):
+    server = MosquittoServer(tmp_path_factory.mktemp("mosquitto"))
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_hub(hub, name):
+    scenario, agreed = SCENARIOS[name]
+    assert scenario(hub) == agreed
+
+
+@requires("mosquitto")
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_mosquitto(mosquitto, name):
+    scenario, agreed = SCENARIOS[name]
+    expected = DIFFERENCES[name][0] if name in DIFFERENCES else agreed
+    assert scenario(mosquitto) == expected
+
+
+def test_every_difference_is_one():
+    for name, (shown, why) in DIFFERENCES.items():
+        assert shown != SCENARIOS[name][1], f"{name} is no difference"
+        assert len(why) > 20, f"{name} lacks its reason"
