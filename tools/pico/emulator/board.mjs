@@ -9,6 +9,7 @@ import { installRingOscillator } from './ring_oscillator.mjs';
 import { RunLoop } from './run_loop.mjs';
 import { installSecondCoreMailbox } from './second_core.mjs';
 import { UartBridge } from './uart_bridge.mjs';
+import { installUsbFrames } from './usb_frames.mjs';
 
 /** What rp2040js has to say: its errors only, such as a register it does not model. */
 function errorLogger(log) {
@@ -44,6 +45,7 @@ export class Board {
     installBootRom(mcu, this.chip, (what) => this.#fault(what));
     installRingOscillator(mcu);
     installSecondCoreMailbox(mcu);
+    installUsbFrames(mcu);
     mcu.reset();
     mcu.flash.set(this.flash);
     this.#followWatchdog(mcu.peripherals[PERIPHERAL.WATCHDOG], watchdog);
