@@ -37,7 +37,7 @@ size: $(READY) $(UMQTT) ## Measure bytecode, heap and allocations on the emulate
 	@$(BIN)/python -m tools.size
 
 sign: $(READY) ## Print client id, user name and password (ARGS="PRODUCT DEVICE")
-	@$(BIN)/python -m tools.sign $(ARGS)
+	@PYTHONPATH=firmware/lib $(BIN)/python -m tools.sign $(ARGS)
 
 lock: ## Pin requirements.in again into requirements.lock
 	@$(PYTHON) -m tools.lock
@@ -54,7 +54,7 @@ $(READY): requirements.lock
 	@echo "Setting up .venv (once) ..."
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 $(UMQTT): $(READY) tools/fetch/pins.toml

@@ -1,0 +1,86 @@
+"""`make sign`: what to type into an MQTT client to log in to IoT Hub.
+
+The secret is never an argument, where other users of the computer could read it: it comes from a
+file, from standard input, or from a prompt.
+"""
+
+import argparse
+import getpass
+import random
+import string
+import sys
+import time
+from pathlib import Path
+
+from iothub.credentials import Identity, Secret
+from iothub.errors import IoTHubError
+from iothub.signing import (
+    FAR_FUTURE_S,
+    SDK_APP_ID,
+    SHA1,
+    SHA256,
+    Hmac,
+    mqtt_password,
+    mqtt_username,
+)
+
+_CONNECTION_ID_LENGTH = 5
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make sign",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='example: make sign ARGS="A1B2C3D4E5 thermostat-1 --valid-for 3600"',
+    )
+    parser.add_argument("product_id")
+    parser.add_argument("device_name")
+    parser.add_argument(
+        "--secret-file", metavar="FILE", help="the device secret; - is standard input"
+    )
+    parser.add_argument("--algorithm", choices=(SHA256, SHA1), default=SHA256)
+    parser.add_argument(
+        "--valid-for",
+        type=int,
+        metavar="SECONDS",
+        help="by this computer's clock; default: ever",
+    )
+    parser.add_argument("--connection-id", metavar="LETTERS", help="default: five random ones")
+    parser.add_argument("--app-id", default=SDK_APP_ID, help="default: %(default)s")
+    return parser.parse_args()
+
+
+def _read_secret(secret_file: str | None) -> str:
+    if secret_file == "-":
+        return sys.stdin.readline().strip()
+    if secret_file is not None:
+        return Path(secret_file).read_text().strip()
+    return getpass.getpass("device secret: ").strip()
+
+
+def main() -> int:
+    arguments = _arguments()
+    letters = string.ascii_uppercase + string.digits
+    connection_id = arguments.connection_id or "".join(
+        random.choices(letters, k=_CONNECTION_ID_LENGTH)
+    )
+    expiry_s = FAR_FUTURE_S
+    if arguments.valid_for is not None:
+        expiry_s = int(time.time()) + arguments.valid_for
+    try:
+        identity = Identity(arguments.product_id, arguments.device_name)
+        secret = Secret(_read_secret(arguments.secret_file))
+    except (IoTHubError, OSError) as error:
+        print(f"sign: {error}", file=sys.stderr)
+        return 2
+    username = mqtt_username(identity.client_id, connection_id, expiry_s, arguments.app_id)
+    password = mqtt_password(Hmac(secret.decoded, arguments.algorithm), username)
+    print(f"clientid: {identity.client_id.decode()}")
+    print(f"username: {username.decode()}")
+    print(f"password: {password.decode()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
