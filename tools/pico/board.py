@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from mpremote.transport import TransportError  # type: ignore[import-untyped]
@@ -113,9 +113,13 @@ class EmulatedPico:
         console.leave_repl()
 
     def put_tree(self, folder: Path, target: str = "/") -> None:
-        """Copies what is in `folder` into `target` on the board, over the REPL."""
+        """Copies what is in `folder` into `target` on the board, made if needed, over the REPL."""
         with self._connected() as console:
             repl = console.repl()
+            above = PurePosixPath(target)
+            for place in [*reversed(above.parents), above]:
+                if not repl.fs_exists(str(place)):
+                    repl.fs_mkdir(str(place))
             for path in sorted(folder.rglob("*")):
                 place = f"{target.rstrip('/')}/{path.relative_to(folder).as_posix()}"
                 if path.is_file():
@@ -135,5 +139,5 @@ class EmulatedPico:
         try:
             yield console
         except (TransportError, SerialException, OSError) as error:
-            reason = emulator.describe_end() if emulator.has_ended else str(error)
+            reason = emulator.describe_end() if emulator.has_ended() else str(error)
             raise EmulatorError(f"talking to the board: {reason}") from error

@@ -28,6 +28,7 @@ class BoardDescription:
     image_part: str
     image_path: Path
     image_version: str
+    image_sha256: str
     mpy_version: str
     architecture: str
     flash_bytes: int
@@ -42,6 +43,7 @@ def describe_board(path: Path = BOARD_FILE) -> BoardDescription:
         image_part=board["image"]["part"],
         image_path=CLONE / board["image"]["path"],
         image_version=board["image"]["version"],
+        image_sha256=board["image"]["sha256"],
         mpy_version=board["bytecode"]["mpy_version"],
         architecture=board["bytecode"]["architecture"],
         flash_bytes=board["flash"]["size_bytes"],

@@ -15,6 +15,7 @@ from tools.pico.node_packages import node_command
 
 PROGRAM = Path(__file__).parent / "emulator" / "main.mjs"
 STOP_TIMEOUT_S = 10.0
+END_GRACE_S = 1.0
 
 
 class EmulatorProcess:
@@ -50,15 +51,16 @@ class EmulatorProcess:
 
     def describe_end(self) -> str:
         """Says with which status the emulator ended, and what it had to say about it."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1.0)
+        self.has_ended()
         self._messages.seek(0)
         said = self._messages.read()[-2000:].strip()
         return f"the emulator ended with status {self._process.returncode}: {said or 'no message'}"
 
-    @property
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        """Whether the emulator ended or is about to: its sockets close a little earlier."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=END_GRACE_S)
+        return self._process.returncode is not None
 
     def stop(self) -> int:
         """Ends the emulator, which saves the flash first. Returns its exit status."""
