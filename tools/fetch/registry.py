@@ -11,6 +11,7 @@ from types import TracebackType
 
 import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
+from requests.adapters import HTTPAdapter
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from tools.fetch.errors import FetchError
@@ -19,6 +20,7 @@ from tools.fetch.pins import Pin
 CONNECT_AND_READ_TIMEOUT_S = (15.0, 60.0)
 DOWNLOAD_DEADLINE_S = 900.0
 PIP_TIMEOUT_S = 30.0
+CONNECT_RETRIES = 3
 _TRY_AGAIN = "Check the network and how pip is configured (`pip config list`), then run it again."
 
 
@@ -103,6 +105,7 @@ def _index_url() -> str:
 
 def _session() -> requests.Session:
     session = requests.Session()
+    session.mount("https://", HTTPAdapter(max_retries=CONNECT_RETRIES))
     # requests reads REQUESTS_CA_BUNDLE by itself, and that one wins; pip's choice comes second.
     certificates = _pip_setting("cert")
     if certificates:
