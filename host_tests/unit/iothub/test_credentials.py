@@ -1,6 +1,7 @@
-from host_tests.unit.iothub.expect import raises
 from iothub.credentials import Identity, Secret
 from iothub.errors import BadInput
+
+from host_tests.unit.iothub.expect import raises
 
 PSK = "lDZ6Uqt+I9E0wW7rvDUs7Q=="
 PSK_BYTES = b"\x94\x36\x7a\x52\xab\x7e\x23\xd1\x34\xc1\x6e\xeb\xbc\x35\x2c\xed"

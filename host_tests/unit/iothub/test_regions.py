@@ -1,6 +1,7 @@
-from host_tests.unit.iothub.expect import raises
 from iothub import regions
 from iothub.errors import BadInput
+
+from host_tests.unit.iothub.expect import raises
 
 # PROTOCOL 1.1: region, MQTT (and CoAP), WebSocket, HTTP
 HOSTS = (

@@ -1,6 +1,7 @@
-from host_tests.unit.iothub.expect import raises
 from iothub import topics
 from iothub.errors import BadInput
+
+from host_tests.unit.iothub.expect import raises
 
 LEGAL_FILTERS = (
     b"a", b"#", b"+", b"/", b"//", b"a/#", b"+/#", b"a/+/b", b"/+", b"+/", b"+/+", b"$sys/#",

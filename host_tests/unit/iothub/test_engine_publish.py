@@ -1,0 +1,245 @@
+from iothub.mqtt import engine as mqtt
+from iothub.store.queue import RamQueue
+
+from host_tests.unit.iothub import peer
+
+WINDOW = 20
+WINDOW_BYTES = 8192
+
+
+def _ids(packets):
+    return [peer.published(first, body)[2] for first, body in packets]
+
+
+def _payloads(packets):
+    return [peer.published(first, body)[1] for first, body in packets]
+
+
+def _dups(packets):
+    return [peer.published(first, body)[3] for first, body in packets]
+
+
+def test_qos_0_is_sent_and_forgotten():
+    engine, driver = peer.online()
+    engine.publish(b"t", b"hello")
+    engine.publish(b"t", b"kept", 1)
+    assert driver.take() == [(0x30, b"\x00\x01thello"), (0x31, b"\x00\x01tkept")]
+    assert engine.in_flight == 0
+
+
+def test_qos_0_of_any_size_is_one_write():
+    engine, driver = peer.online()
+    for size in (0, 250, 260, 1000, 16000, 5, 100000):
+        engine.publish(b"t", b"x" * size)
+        assert driver.writes == [peer.message(b"t", b"x" * size)], size
+        driver.take()
+
+
+def test_qos_1_is_kept_until_its_puback():
+    engine, driver = peer.online()
+    assert engine.offer(b"t", b"hello", "token")
+    assert driver.take() == [(0x32, b"\x00\x01t\x00\x01hello")]
+    assert engine.in_flight == 1 and driver.acknowledged_tokens == []
+    peer.feed(engine, peer.puback(1))
+    assert engine.in_flight == 0 and driver.acknowledged_tokens == ["token"]
+    assert engine.acknowledged == 1
+
+
+def test_a_publish_without_token_is_acknowledged_without_a_call():
+    engine, driver = peer.online()
+    engine.offer(b"t", b"hello")
+    peer.feed(engine, peer.puback(1))
+    assert driver.acknowledged_tokens == [] and engine.acknowledged == 1
+
+
+def test_pubacks_may_come_in_any_order():
+    engine, driver = peer.online()
+    for i in range(5):
+        engine.offer(b"t", b"p", i)
+    for number in (3, 1, 5, 2, 4):
+        peer.feed(engine, peer.puback(number))
+    assert driver.acknowledged_tokens == [2, 0, 4, 1, 3]
+    assert engine.in_flight == 0 and driver.reports == []
+
+
+def test_stray_acknowledgements_are_reported_and_harmless():
+    engine, driver = peer.online()
+    engine.offer(b"t", b"p", "token")
+    for data in (
+        peer.puback(7),
+        peer.puback(0),
+        peer.suback(1, 0),
+        peer.unsuback(1),
+        peer.puback(65535),
+    ):
+        peer.feed(engine, data)
+    assert driver.reported(mqtt.STRAY_ACK) == [7, 0, 1, 1, 65535]
+    assert engine.in_flight == 1
+    peer.feed(engine, peer.puback(1) + peer.puback(1))
+    assert driver.acknowledged_tokens == ["token"]
+    assert driver.reported(mqtt.STRAY_ACK)[-1] == 1
+
+
+def test_the_window_is_bounded_by_count():
+    engine, driver = peer.online()
+    for _ in range(WINDOW):
+        assert engine.offer(b"t", b"p")
+    assert not engine.offer(b"t", b"p")
+    assert engine.in_flight == WINDOW and len(driver.take()) == WINDOW
+    peer.feed(engine, peer.puback(9))
+    assert engine.offer(b"t", b"p") and not engine.offer(b"t", b"p")
+
+
+def test_the_window_is_bounded_by_bytes():
+    engine, driver = peer.online()
+    payload = b"x" * 1020  # a packet of 1028 bytes
+    for _ in range(7):
+        assert engine.offer(b"t", payload)
+    assert not engine.offer(b"t", payload)
+    room = WINDOW_BYTES - 7 * len(driver.writes[0])
+    last = b"x" * (room - 8)
+    assert not engine.offer(b"t", last + b"x")
+    assert engine.offer(b"t", last)
+    assert sum([len(packet) for packet in driver.writes]) == WINDOW_BYTES
+    assert not engine.offer(b"t", b"")
+
+
+def test_one_whole_message_always_fits():
+    engine, _ = peer.online()
+    large = b"x" * 16000
+    assert engine.offer(b"t", large)
+    assert not engine.offer(b"t", b"")
+    peer.feed(engine, peer.puback(1))
+    assert engine.offer(b"t", b"") and not engine.offer(b"t", large)
+
+
+def test_offline_nothing_is_taken():
+    engine, driver = peer.logging_in()
+    assert not engine.offer(b"t", b"p")
+    engine.closed()
+    assert not engine.offer(b"t", b"p")
+    assert driver.take() == []
+
+
+def test_what_is_queued_goes_before_what_is_new():
+    engine, driver = peer.online()
+    engine.queue.put(b"t", b"older")
+    assert not engine.offer(b"t", b"newer")
+    peer.feed(engine, peer.PINGRESP)
+    assert _payloads(driver.take()) == [b"older"]
+    assert engine.offer(b"t", b"newer")
+
+
+def test_packet_ids_wrap_after_65535():
+    engine, driver = peer.online()
+    seen = set()
+    for i in range(65535 + 5):
+        engine.offer(b"t", b"")
+        packet = driver.writes.pop()
+        number = packet[5] << 8 | packet[6]
+        assert number == i % 65535 + 1
+        seen.add(number)
+        peer.feed(engine, peer.puback(number))
+    assert len(seen) == 65535 and 0 not in seen
+    assert engine.acknowledged == 65540
+
+
+def test_packet_ids_in_use_are_skipped():
+    engine, driver = peer.online()
+    engine.offer(b"t", b"stays in flight")
+    engine.subscribe(b"s", 1, None)
+    assert peer.packet_id(driver.take()[1][1]) == 2
+    engine._last_packet_id = 65534
+    for _ in range(3):
+        engine.offer(b"t", b"")
+    assert _ids(driver.take()) == [65535, 3, 4]
+
+
+def test_what_was_in_flight_is_sent_again_with_dup_in_order():
+    engine, driver = peer.online()
+    for i in range(5):
+        engine.offer(b"t", b"%d" % i, i)
+    first = driver.take()
+    peer.feed(engine, peer.puback(2))
+    for present in (0, 1, 1):
+        again = peer.reconnect(engine, present)
+        assert _ids(again) == [1, 3, 4, 5]
+        assert _payloads(again) == [b"0", b"2", b"3", b"4"]
+        assert _dups(again) == [True] * 4
+    assert _dups(first) == [False] * 5
+    for number in (1, 3, 4, 5):
+        peer.feed(engine, peer.puback(number))
+    assert driver.acknowledged_tokens == [1, 0, 2, 3, 4]
+
+
+def test_resent_large_messages_are_whole():
+    engine, driver = peer.online()
+    engine.offer(b"t", b"x" * 5000, "token", 1)
+    driver.take()
+    assert peer.reconnect(engine) == [(0x3B, b"\x00\x01t\x00\x01" + b"x" * 5000)]
+
+
+def test_after_login_come_subscriptions_then_in_flight_then_the_queue():
+    engine, _ = peer.online()
+    peer.subscribed(engine, b"s")
+    for payload in (b"flight 1", b"flight 2"):
+        engine.offer(b"t", payload)
+    engine.closed()
+    for payload in (b"queue 1", b"queue 2"):
+        engine.queue.put(b"t", payload)
+    sent = peer.reconnect(engine)
+    assert sent[0][0] == peer.SUBSCRIBE
+    assert _payloads(sent[1:]) == [b"flight 1", b"flight 2", b"queue 1", b"queue 2"]
+    assert _dups(sent[1:]) == [True, True, False, False]
+    assert len(engine.queue) == 0
+
+
+def test_the_queue_moves_as_the_window_empties():
+    engine, driver = peer.online()
+    for i in range(WINDOW):
+        engine.offer(b"t", b"")
+    for i in range(30):
+        engine.queue.put(b"t", b"%d" % i, i)
+    driver.take()
+    order = []
+    number = 0
+    while engine.in_flight:
+        number += 1
+        peer.feed(engine, peer.puback(number))
+        order += _payloads(driver.take())
+    assert order == [b"%d" % i for i in range(30)]
+    assert driver.acknowledged_tokens == list(range(30))
+    assert number == WINDOW + 30
+
+
+def test_the_queue_waits_for_the_login():
+    queue = RamQueue()
+    queue.put(b"t", b"p")
+    engine, driver = peer.logging_in(queue=queue)
+    assert driver.writes == [] and len(queue) == 1
+    peer.feed(engine, peer.connack())
+    assert _payloads(driver.take()) == [b"p"]
+
+
+def test_retain_survives_window_and_queue():
+    queue = RamQueue()
+    queue.put(b"t", b"queued", None, 1)
+    engine, driver = peer.logging_in(queue=queue)
+    peer.feed(engine, peer.connack())
+    engine.offer(b"t", b"offered", None, 1)
+    assert [first for first, _ in driver.take()] == [0x33, 0x33]
+    assert [first for first, _ in peer.reconnect(engine)] == [0x3B, 0x3B]
+
+
+def test_an_abandoned_publish_is_not_sent_again():
+    engine, driver = peer.online()
+    token = bytearray(1)
+    engine.offer(b"t", b"x" * 8000, token)
+    engine.offer(b"t", b"other", bytearray(1))
+    engine.abandon(token)
+    engine.abandon(token)
+    assert engine.in_flight == 1
+    driver.take()
+    assert _payloads(peer.reconnect(engine)) == [b"other"]
+    # Its bytes are free again.
+    assert engine.offer(b"t", b"x" * 8000)
