@@ -54,6 +54,29 @@ def test_anything_received_is_a_sign_of_life():
     assert driver.take() == []
 
 
+def test_sending_alone_does_not_hide_a_dead_server():
+    # The link broke without a word, and the application goes on to publish with QoS 0.
+    engine, driver = peer.online(60)
+    lived_ms = 0
+    try:
+        while lived_ms < 600000:
+            engine.publish(b"t", b"reading")
+            engine.advance(1000)
+            lived_ms += 1000
+    except DeadlineError:
+        pass
+    assert lived_ms <= 30000 + PINGRESP_MS, lived_ms
+    assert driver.take().count(PING[0]) == 1
+
+
+def test_pinging_by_hand_does_not_push_the_deadline_either():
+    engine, _ = peer.online(0)
+    engine.ping()
+    engine.advance(PINGRESP_MS - 1)
+    engine.ping()
+    raises(DeadlineError, engine.advance, 1)
+
+
 def test_receiving_alone_does_not_keep_the_session_alive():
     # The server drops a client that is silent for 1.5 times the keepalive, whatever it sends it.
     engine, driver = peer.online(60)

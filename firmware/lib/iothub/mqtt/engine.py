@@ -115,7 +115,7 @@ class Engine:
         self._now = 0
         self._sent_at = 0
         self._received_at = 0
-        self._pinged = False
+        self._pinged_at = None  # when the ping without answer was sent
         self._had_session = False
 
     # The link
@@ -125,7 +125,7 @@ class Engine:
         self._rx_used = 0
         self._skip = 0
         self._acks_used = 0
-        self._pinged = False
+        self._pinged_at = None
         self._received_at = self._now
         self.state = LOGGING_IN
         self._send(
@@ -160,8 +160,8 @@ class Engine:
             for waiting in (self._window, self._requests):
                 if waiting and self._age(waiting[0].sent_at) >= ACKNOWLEDGE_MS:
                     raise DeadlineError("no acknowledgement in time", PUBLISH)
-            if self._pinged:
-                if self._age(self._sent_at) >= PINGRESP_MS:
+            if self._pinged_at is not None:
+                if self._age(self._pinged_at) >= PINGRESP_MS:
                     raise DeadlineError("no answer to a ping", KEEPALIVE)
             elif self.keepalive_s:
                 idle_ms = max(self._age(self._sent_at), self._age(self._received_at))
@@ -171,7 +171,8 @@ class Engine:
     def ping(self):
         """Asks for a sign of life; advance() raises when none comes."""
         self._send(packet.PINGREQ)
-        self._pinged = True
+        if self._pinged_at is None:
+            self._pinged_at = self._now
 
     # Out
 
@@ -303,7 +304,7 @@ class Engine:
     def received(self, count):
         """`count` bytes were read into space(). Takes every whole packet in it."""
         self._received_at = self._now
-        self._pinged = False
+        self._pinged_at = None
         end = self._rx_used + count
         at = 0
         if self._skip:
