@@ -120,6 +120,18 @@ def test_every_packet_type_in_every_state():
                 assert driver.messages == [] and driver.writes == [] and driver.reports == []
 
 
+def test_an_illegal_packet_is_told_from_its_first_bytes():
+    # An HTTP server's answer looks like a PUBACK of 84 bytes: no need to wait for all of them.
+    for state in STATES:
+        for kind in range(16):
+            if not LEGAL_PACKETS[state] >> kind & 1:
+                for length in (b"\x54", b"\xff\x7f", b"\xff\xff\xff\x7f"):
+                    engine, _ = _in_state(state)
+                    raises(ProtocolError, peer.feed, engine, bytes((kind << 4,)) + length)
+    engine, _ = peer.logging_in()
+    raises(ProtocolError, peer.feed, engine, b"HTTP/1.1 400 Bad Request\r\n")
+
+
 def test_a_login_without_an_answer_has_a_deadline():
     engine, _ = peer.logging_in()
     engine.advance(CONNACK_MS - 1)

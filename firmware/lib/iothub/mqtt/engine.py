@@ -312,6 +312,9 @@ class Engine:
             self._skip -= at
         rx = self._rx
         while end - at >= 2:
+            kind = rx[at] >> 4
+            if not LEGAL_PACKETS[self.state] >> kind & 1:
+                raise ProtocolError("packet type %d is out of place" % kind)
             size = rx[at + 1]
             body = at + 2
             if size > 127:
@@ -367,8 +370,6 @@ class Engine:
     def _packet(self, first, at, stop):
         kind = first >> 4
         self.last_header = first
-        if not LEGAL_PACKETS[self.state] >> kind & 1:
-            raise ProtocolError("packet type %d is out of place" % kind)
         if kind == 3:
             self._publish_in(first, at, stop)
             return
