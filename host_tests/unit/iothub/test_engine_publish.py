@@ -194,9 +194,24 @@ def test_after_login_come_subscriptions_then_in_flight_then_the_queue():
     assert len(engine.queue) == 0
 
 
+def test_a_report_that_publishes_does_not_overtake_what_was_in_flight():
+    engine, driver = peer.online(clean_session=False)
+    engine.offer(b"t", b"older")
+    engine.closed()
+    driver.take()
+    driver.on_report = lambda what, detail: engine.offer(b"t", b"report %d" % what)
+    sent = peer.reconnect(engine)
+    assert _payloads(sent) == [
+        b"older",
+        b"report %d" % mqtt.SESSION_LOST,
+        b"report %d" % mqtt.ONLINE_AGAIN,
+    ]
+    assert _dups(sent) == [True, False, False]
+
+
 def test_the_queue_moves_as_the_window_empties():
     engine, driver = peer.online()
-    for i in range(WINDOW):
+    for _ in range(WINDOW):
         engine.offer(b"t", b"")
     for i in range(30):
         engine.queue.put(b"t", b"%d" % i, i)

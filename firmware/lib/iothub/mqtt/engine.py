@@ -406,8 +406,7 @@ class Engine:
             self._unwanted.clear()
             for subscription in self.subscriptions:
                 subscription.granted = None
-            if self._had_session:
-                self._driver.report(SESSION_LOST, None)
+        lost = self._had_session and not present
         self._had_session = not self.clean_session
         if self._unwanted:
             dropped = [Subscription(pattern, 0, None) for pattern in self._unwanted]
@@ -420,6 +419,9 @@ class Engine:
             record.packet[0] |= packet.DUP
             record.sent_at = self._now
             self._send(record.packet)
+        # Last, since who hears it may publish, and that comes after what was in flight.
+        if lost:
+            self._driver.report(SESSION_LOST, None)
         self._driver.report(ONLINE_AGAIN, present)
 
     def _publish_in(self, first, at, stop):
