@@ -209,6 +209,17 @@ def test_requests_without_answer_are_repeated():
     assert engine.requests_waiting == 2
 
 
+def test_a_filter_taken_again_is_not_dropped_by_a_request_of_before():
+    # UNSUBSCRIBE and SUBSCRIBE of one filter, the second answered, then the link breaks.
+    engine, driver = peer.online(clean_session=False)
+    peer.subscribed(engine, b"a")
+    engine.unsubscribe(b"a")
+    engine.subscribe(b"a", 1, None)
+    number = peer.packet_id(driver.take()[1][1])
+    peer.feed(engine, peer.suback(number, 1))
+    assert peer.reconnect(engine, 1) == []
+
+
 def test_a_refused_filter_is_asked_for_again_by_a_new_session_only():
     engine, driver = peer.online(clean_session=False)
     engine.subscribe(b"a", 1, None)

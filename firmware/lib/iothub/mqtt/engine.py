@@ -272,7 +272,11 @@ class Engine:
                 return
 
     def _drop_later(self, pattern):
-        """A kept session may still hold this filter: to be unsubscribed at the next login."""
+        """A kept session may still hold this filter: to be unsubscribed at the next login, unless
+        it was registered again meanwhile."""
+        for subscription in self.subscriptions:
+            if subscription.pattern == pattern:
+                return
         if not self.clean_session and pattern not in self._unwanted:
             if len(self._unwanted) >= _MAX_SUBSCRIPTIONS:
                 self._unwanted.pop(0)
