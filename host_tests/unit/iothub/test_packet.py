@@ -44,6 +44,11 @@ def test_connect_flags():
         assert packet.connect(b"id", 60, clean, username, password, will)[9] == flags
 
 
+def test_a_password_without_a_user_name_is_refused():
+    # MQTT-3.1.2-22 forbids it on the wire.
+    assert raises(BadInput, packet.connect, b"id", 60, True, None, b"p").field == "username"
+
+
 def test_connect_longer_than_127_bytes():
     found = bytes(packet.connect(b"id", 60, True, b"u" * 100, b"p" * 100))
     assert peer.split(found)[0][0] == 0x10

@@ -36,6 +36,8 @@ def connect(client_id, keepalive_s, clean_session, username=None, password=None,
         flags |= 0x80
         fields.append(username)
     if password is not None:
+        if username is None:
+            raise BadInput("username", "is needed with a password")
         flags |= 0x40
         fields.append(password)
     head = b"\x00\x04MQTT\x04" + bytes((flags, keepalive_s >> 8, keepalive_s & 255))
