@@ -181,6 +181,13 @@ def test_a_topic_longer_than_the_buffer_is_skipped():
     assert _still_in_step(engine, driver)
 
 
+def test_only_a_publish_may_be_large():
+    for first, state in ((0x20, peer.logging_in), (0x40, peer.online), (0x90, peer.online)):
+        engine, driver = state()
+        raises(ProtocolError, peer.feed, engine, peer.frame(first, b"\x00\x01" * 20000))
+        assert driver.reports == [], first
+
+
 def test_without_memory_to_grow_a_packet_is_skipped_and_reported():
     def exhausted(size):
         raise MemoryError("no heap for %d bytes" % size)

@@ -350,6 +350,8 @@ class Engine:
         """A packet larger than the buffer begins at `at`. True: keep what is there and read on.
         False: it is skipped as it comes."""
         first = self._rx[at]
+        if first >> 4 != 3:
+            raise ProtocolError("packet type %d has %d bytes" % (first >> 4, stop - body))
         if stop - body <= _MAX_PACKET_BYTES and len(self._rx) < _RX_GROWN_BYTES:
             try:
                 self._rx = bytearray(_RX_GROWN_BYTES)
