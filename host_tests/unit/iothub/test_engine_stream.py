@@ -208,6 +208,21 @@ def test_without_memory_to_grow_a_packet_is_skipped_and_reported():
         assert len(driver.messages[-1][2]) > 7900
 
 
+def test_without_memory_for_the_view_the_buffer_stays_as_it_was():
+    def exhausted(buf):
+        raise MemoryError("no heap for a view")
+
+    engine, driver = peer.online()
+    mqtt.memoryview = exhausted
+    try:
+        peer.feed(engine, _oversize(8000)[:5000])
+    finally:
+        del mqtt.memoryview
+    peer.feed(engine, _oversize(8000)[5000:])
+    assert driver.messages == []
+    assert _still_in_step(engine, driver)
+
+
 # Malformed packets
 
 

@@ -354,8 +354,9 @@ class Engine:
             raise ProtocolError("packet type %d has %d bytes" % (first >> 4, stop - body))
         if stop - body <= _MAX_PACKET_BYTES and len(self._rx) < _RX_GROWN_BYTES:
             try:
-                self._rx = bytearray(_RX_GROWN_BYTES)
-                self._rx_view = memoryview(self._rx)
+                grown = bytearray(_RX_GROWN_BYTES)
+                self._rx_view = memoryview(grown)
+                self._rx = grown
                 return True
             except MemoryError:
                 pass  # too large for this heap: skipped and reported like one over the cap
