@@ -226,6 +226,28 @@ def test_without_memory_for_the_view_the_buffer_stays_as_it_was():
 # Malformed packets
 
 
+def test_malformed_publishes_are_errors_and_not_delivered():
+    for data in (
+        b"\x30\x00",
+        b"\x30\x01\x00",
+        b"\x30\x02\x00\x00",
+        b"\x30\x02\x00\x01",
+        b"\x30\x03\x00\x02t",
+        b"\x30\x03\xff\xfft",
+        b"\x30\x05\x00\x00abc",
+        b"\x32\x03\x00\x01t",
+        b"\x32\x04\x00\x01t\x00",
+        b"\x32\x05\x00\x01t\x00\x00",
+        b"\x32\x06\x00\x01t\x00\x00p",
+        b"\x34\x06\x00\x01t\x00\x01p",
+        b"\x36\x06\x00\x01t\x00\x01p",
+    ):
+        engine, driver = peer.online()
+        error = raises(ProtocolError, peer.feed, engine, data + peer.PINGRESP)
+        assert error.phase == "receive"
+        assert driver.messages == [] and driver.take() == [], data
+
+
 def test_reserved_flags_are_errors():
     for first in (0x20, 0x40, 0x90, 0xB0, 0xD0):
         for flags in range(1, 16):

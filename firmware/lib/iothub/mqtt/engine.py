@@ -368,7 +368,7 @@ class Engine:
             id_at = body + 2 + (rx[body] << 8 | rx[body + 1])
             if id_at + 2 > end and end - at < len(rx) and id_at + 2 - at <= len(rx):
                 return True  # the id comes with the next bytes
-            if id_at + 2 <= end:
+            if id_at + 2 <= end and (rx[id_at] or rx[id_at + 1]):
                 self._acknowledge(rx[id_at] << 8 | rx[id_at + 1])
         self._skip = stop - end
         self._driver.report(OVERSIZE, stop - at)
@@ -439,7 +439,12 @@ class Engine:
             raise ProtocolError("PUBLISH without a topic")
         end = start + (rx[at] << 8 | rx[at + 1])
         body = end + 2 if qos else end
-        if qos > 1 or body > stop or end == start:
+        if (
+            qos > 1
+            or body > stop
+            or end == start
+            or (qos and not rx[end] and not rx[end + 1])  # packet id 0
+        ):
             raise ProtocolError("PUBLISH is malformed or has QoS 2")
         for subscription in self.subscriptions:
             pattern = subscription.pattern
@@ -459,8 +464,6 @@ class Engine:
 
     def _acknowledge(self, packet_id):
         """PUBACKs are gathered and leave in one write when all packets read are taken."""
-        if not packet_id:
-            raise ProtocolError("packet id 0")
         used = self._acks_used
         acks = self._acks
         acks[used] = packet.PUBACK
