@@ -76,7 +76,9 @@ class Session:
         on_event=None,
     ):
         profile.check_connect(keepalive_s)
-        self.engine = Engine(self, queue or RamQueue(), keepalive_s, clean_session)
+        self.engine = Engine(
+            self, RamQueue() if queue is None else queue, keepalive_s, clean_session
+        )
         self.state = STOPPED
         self.handler_errors = 0
         self._open_stream = open_stream
@@ -260,6 +262,8 @@ class Session:
         `wait` false, when it is in the window or the queue. Raises BadInput, NotConnected (QoS 0
         only), QueueFull, DeadlineError (QoS 1: not acknowledged yet, but still kept)."""
         if qos == 0:
+            while self._backlog:
+                await self._changed.wait()
             self.publish_nowait(topic, payload, 0, retain)
             while self._backlog:
                 await self._changed.wait()
