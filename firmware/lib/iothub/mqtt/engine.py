@@ -89,7 +89,7 @@ class _Request:
 
 
 class Engine:
-    """One client. `queue` has put(topic, payload, token), next() and len(): store/queue.py."""
+    """One client. `queue` has put(), peek(), drop() and len(): store/queue.py."""
 
     def __init__(self, driver, queue, keepalive_s=240, clean_session=True):
         self._driver = driver
@@ -514,8 +514,6 @@ class Engine:
                 self._driver.report(
                     FILTER_REFUSED if code == 128 else FILTER_GRANTED, subscription
                 )
-        elif stop - at != 2:
-            raise ProtocolError("UNSUBACK has %d bytes" % (stop - at))
         self._requests.remove(request)
 
     # Common
