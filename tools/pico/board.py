@@ -105,6 +105,11 @@ class EmulatedPico:
             console.start("import machine; machine.reset()")
         self.wait_for_reset(timeout_s)
 
+    def soft_reset(self) -> None:
+        """Clears the heap and runs boot.py, but not main.py, as mpremote's soft-reset does."""
+        with self._connected() as console:
+            console.soft_reset()
+
     def wait_for_reset(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Waits for a reset that a program or the watchdog makes, and for the start after it."""
         emulator, console = self._parts()
@@ -117,9 +122,9 @@ class EmulatedPico:
         with self._connected() as console:
             repl = console.repl()
             above = PurePosixPath(target)
-            for place in [*reversed(above.parents), above]:
-                if not repl.fs_exists(str(place)):
-                    repl.fs_mkdir(str(place))
+            for level in [*reversed(above.parents), above]:
+                if not repl.fs_exists(str(level)):
+                    repl.fs_mkdir(str(level))
             for path in sorted(folder.rglob("*")):
                 place = f"{target.rstrip('/')}/{path.relative_to(folder).as_posix()}"
                 if path.is_file():

@@ -66,6 +66,10 @@ class Console:
             self._transport.enter_raw_repl(soft_reset=False, timeout_overall=RAW_REPL_TIMEOUT_S)
         return self._transport
 
+    def soft_reset(self) -> None:
+        """Starts the interpreter anew, with an empty heap, and leaves it in the raw REPL."""
+        self.repl().enter_raw_repl(soft_reset=True, timeout_overall=RAW_REPL_TIMEOUT_S)
+
     def start(self, code: str | bytes) -> None:
         """Sends `code` and lets it run."""
         self.repl().exec_raw_no_follow(code)

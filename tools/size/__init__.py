@@ -1,0 +1,1 @@
+"""Measures what the library costs on the emulated Pico W: `python -m tools.size`."""

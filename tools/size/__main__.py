@@ -1,0 +1,56 @@
+"""Command line: `python -m tools.size`, what `make size` runs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.bytecode import CompileError
+from tools.fetch.errors import FetchError
+from tools.pico import BoardError, EmulatorError
+from tools.size.comparison import differences
+from tools.size.library_files import BytecodeVersionError, library_files
+from tools.size.measurement import measure
+from tools.size.plan import read_groups, read_probes
+from tools.size.report import as_json, as_markdown, over_limit
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the report. Returns 1 if a figure is over its limit or grew, or nothing was measured."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.size",
+        description="Measures bytecode, heap and allocations on the emulated Pico W.",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE",
+        help="fail when a figure grew by more than 5 %% since that report, came or went",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        committed = options.check.read_text(encoding="utf-8") if options.check else None
+        costs = measure(library_files(), read_groups(), read_probes())
+    except (BoardError, EmulatorError, CompileError, BytecodeVersionError, FetchError) as error:
+        print(f"size: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"size: reading the committed report: {error}", file=sys.stderr)
+        return 1
+    markdown = as_markdown(costs) + "\n"
+    print(markdown)
+    if options.json:
+        options.json.write_text(as_json(costs) + "\n", encoding="utf-8")
+    if options.write:
+        options.write.write_text(markdown, encoding="utf-8")
+    problems = over_limit(costs)
+    if committed is not None:
+        problems += differences(committed, markdown)
+    for problem in problems:
+        print(f"size: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

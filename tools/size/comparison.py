@@ -1,0 +1,45 @@
+"""Compares a new report with a committed one: what grew, what is new, what is gone."""
+
+GROWTH_LIMIT = 1.05
+
+
+def read_figures(markdown: str) -> dict[tuple[str, str, str], float]:
+    """Returns the figures of a report by (section, row, column). Cells without one are left out."""
+    figures = {}
+    section = ""
+    columns: list[str] | None = None
+    for line in markdown.splitlines():
+        if line.startswith("## "):
+            section, columns = line[3:], None
+        elif line.startswith("|---"):
+            continue
+        elif line.startswith("| "):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if columns is None:
+                columns = cells
+                continue
+            for column, cell in zip(columns[1:], cells[1:], strict=True):
+                if _is_number(cell):
+                    figures[section, cells[0], column] = float(cell)
+    return figures
+
+
+def differences(committed: str, measured: str) -> list[str]:
+    """Returns a sentence for each figure that grew by more than 5 %, came, or went."""
+    before = read_figures(committed)
+    now = read_figures(measured)
+    if not before:
+        return ["the committed report has no figures"]
+    found = []
+    for key, value in now.items():
+        where = ", ".join(key)
+        if key not in before:
+            found.append(f"{where}: {value:g} is not in the committed report")
+        elif value > before[key] * GROWTH_LIMIT:
+            found.append(f"{where}: grew from {before[key]:g} to {value:g}")
+    found += [f"{', '.join(key)}: is no longer measured" for key in before if key not in now]
+    return found
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).isdecimal()

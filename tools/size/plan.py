@@ -1,0 +1,32 @@
+"""Reads groups.toml: which groups of modules are measured, and how much they may cost."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+GROUPS_FILE = FOLDER / "groups.toml"
+PROBES_FOLDER = FOLDER / "probes"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules that are loaded together. `before`, `imports` and `setup` are MicroPython code."""
+
+    name: str
+    imports: str
+    before: str = ""
+    setup: str = ""
+    heap_limit_bytes: int | None = None
+    mpy_limit_bytes: int | None = None
+
+
+def read_groups(path: Path = GROUPS_FILE) -> list[Group]:
+    """Raises TypeError naming a field that is not known or missing."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))["group"]
+    return [Group(**table) for table in tables]
+
+
+def read_probes(folder: Path = PROBES_FOLDER) -> dict[str, bytes]:
+    """Returns the source of each probe by its name."""
+    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.py"))}
