@@ -75,12 +75,15 @@ class Ntp:
             if message["type"] != "get":
                 return None
             if "ntptime1" in message:
-                times = message["ntptime1"], message["ntptime2"]
+                received_ms = message["ntptime1"]
+                sent_ms = message["ntptime2"]
+                if type(received_ms) is int and type(sent_ms) is int:
+                    return received_ms, sent_ms
             else:  # the SDKs allow for a server that says seconds only
-                times = message["time"] * 1000, message["time"] * 1000
-            if type(times[0]) is int and type(times[1]) is int:
-                return times
-        except (ValueError, KeyError, TypeError):
+                time_s = message["time"]
+                if type(time_s) is int:  # or 1000 times a long text would eat the heap
+                    return time_s * 1000, time_s * 1000
+        except (ValueError, KeyError, TypeError, RuntimeError):  # the last: nested too deeply
             pass
         self.absurd += 1
         return None
