@@ -65,7 +65,7 @@ class Config:
 def load(path):
     """The Config of a file. Raises BadInput."""
     try:
-        with open(path) as f:
+        with open(path, "rb") as f:
             text = f.read()
     except OSError:
         raise BadInput(path, "cannot be read; put the configuration there")

@@ -1,0 +1,155 @@
+import binascii
+import json
+import os
+
+from iothub import config
+from iothub.config import Config
+from iothub.errors import BadInput
+
+from host_tests.unit.iothub.expect import raises
+
+PSK = "lDZ6Uqt+I9E0wW7rvDUs7Q=="
+LEAST = {
+    "product_id": "PRODUCTID1",
+    "device_name": "dev01",
+    "device_secret": PSK,
+    "transport": "tcp",
+}
+# field, a value that is refused
+BAD = (
+    ("product_id", ""),
+    ("product_id", 5),
+    ("product_id", "PRODUCTID12"),
+    ("device_name", "a/b"),
+    ("device_name", ["dev01"]),
+    ("device_secret", ""),
+    ("device_secret", "not base64"),
+    ("device_secret", 5),
+    ("device_secret", [PSK]),
+    ("region", "moon"),
+    ("region", 1),
+    ("region", ["china"]),
+    ("host", 5),
+    ("port", -1),
+    ("port", 65536),
+    ("port", "1883"),
+    ("port", True),
+    ("port", 1883.0),
+    ("transport", "psk"),
+    ("transport", 1),
+    ("keepalive_s", "240"),
+    ("clean_session", 1),
+    ("clean_session", "yes"),
+    ("algorithm", "rsa-sha256"),
+    ("algorithm", "HmacSha256"),
+    ("network", []),
+    ("network", "wifi"),
+    ("app", 5),
+    ("device_secrets", PSK),
+    ("", 1),
+)
+
+
+def _with(**changes):
+    fields = dict(LEAST)
+    fields.update(changes)
+    return fields
+
+
+def _path():
+    folder = os.getenv("TMPDIR") or "/tmp"
+    return folder + "/device-" + binascii.hexlify(os.urandom(6)).decode() + ".json"
+
+
+def _load(content):
+    """config.load() of a file with this content."""
+    path = _path()
+    with open(path, "wb") as f:
+        f.write(content)
+    try:
+        return config.load(path)
+    finally:
+        os.unlink(path)
+
+
+def test_the_least_gets_its_defaults():
+    found = Config(LEAST)
+    assert found.identity.client_id == b"PRODUCTID1dev01"
+    assert found.secret.text == PSK.encode()
+    assert found.host == "PRODUCTID1.iotcloud.tencentdevices.com"
+    assert (found.region, found.port, found.transport) == ("china", 1883, "tcp")
+    assert (found.keepalive_s, found.clean_session) == (240, True)
+    assert found.algorithm == "hmacsha256"
+    assert found.network == {} and found.app == {}
+
+
+def test_what_is_given_replaces_a_default():
+    given = {
+        "host": "192.0.2.1",
+        "port": 11883,
+        "keepalive_s": 60,
+        "clean_session": False,
+        "algorithm": "hmacsha1",
+        "network": {"ssid": "net"},
+        "app": {"period_s": 5},
+    }
+    found = Config(_with(**given))
+    for name in given:
+        assert getattr(found, name) == given[name], name
+
+
+def test_a_region_gives_the_host():
+    found = Config(_with(region="europe"))
+    assert found.host == "PRODUCTID1.europe.iothub.tencentdevices.com"
+
+
+def test_null_is_the_default():
+    assert Config(_with(port=None, host=None)).port == 1883
+
+
+def test_a_missing_field_is_told_by_name():
+    for name in ("product_id", "device_name", "device_secret"):
+        fields = dict(LEAST)
+        del fields[name]
+        error = raises(BadInput, Config, fields)
+        assert error.field == name and "missing" in error.reason
+        assert raises(BadInput, Config, _with(**{name: None})).field == name
+
+
+def test_a_wrong_field_is_told_by_name_and_without_the_secret():
+    for name, value in BAD:
+        error = raises(BadInput, Config, _with(**{name: value}))
+        assert error.field == name, (name, value)
+        assert "lDZ6" not in str(error) + repr(error), (name, value)
+
+
+def test_an_unknown_field_is_told_with_the_known_ones():
+    error = raises(BadInput, Config, _with(deviceName="x"))
+    assert error.field == "deviceName" and "device_name" in error.reason
+
+
+def test_only_an_object_is_a_configuration():
+    for value in ([], None, 5, "text"):
+        assert raises(BadInput, Config, value).field == "configuration"
+
+
+def test_the_secret_is_kept_in_its_own_type_only():
+    found = Config(LEAST)
+    assert not hasattr(found, "device_secret")
+    assert "lDZ6" not in repr(found) + str(found.__dict__)
+
+
+def test_a_file_is_read():
+    assert _load(json.dumps(_with(app={"名": "温"})).encode()).app == {"名": "温"}
+
+
+def test_a_missing_file_is_told_by_its_path():
+    path = _path()
+    error = raises(BadInput, config.load, path)
+    assert error.field == path and "cannot be read" in error.reason
+
+
+def test_a_file_that_is_not_json_is_told_by_its_path():
+    for content in (b"", b"{", b"{'a': 1}", b"\xff\xfe\xfa", b'{"a": "\xff"}', b'{"a": 1} x'):
+        error = raises(BadInput, _load, content)
+        assert error.field.endswith(".json") and "is not JSON" in error.reason, content
