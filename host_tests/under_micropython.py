@@ -37,10 +37,10 @@ def main(paths):
             tests, failures = 0, 1
             print("FAILED", path, "(import)")
             sys.print_exception(e)
-        print("%s: %d tests, %d failures" % (path, tests, failures))
+        print(f"{path}: {tests} tests, {failures} failures")
         total_tests += tests
         total_failures += failures
-    print("total: %d tests, %d failures" % (total_tests, total_failures))
+    print(f"total: {total_tests} tests, {total_failures} failures")
     return 1 if total_failures else 0
 
 
