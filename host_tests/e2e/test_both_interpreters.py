@@ -90,13 +90,13 @@ def test_the_runner_sees_what_fails(tmp_path):
 def test_nothing_else_can_be_imported_there(tmp_path):
     (tmp_path / "test_isolation.py").write_text(
         "import sys\n"
-        "def test_path(): assert sys.path[1:] == [%r], sys.path\n"
+        f"def test_path(): assert sys.path[1:] == [{str(tmp_path)!r}], sys.path\n"
         "def test_asyncio():\n"
         "    try:\n"
         "        import asyncio\n"
         "    except ImportError:\n"
         "        return\n"
-        "    assert False\n" % str(tmp_path)
+        "    assert False\n"
     )
     done = run_under_micropython(["test_isolation.py"], tmp_path, str(tmp_path))
     assert counts(done.stdout)["total"] == (2, 0), done.stdout
