@@ -43,7 +43,8 @@ class _Foreground(logging.Handler):
         self._console.print(
             Text.assemble(
                 (f"{message:<12}", style), f"{getattr(record, 'device', None) or '':<24} ", detail
-            )
+            ),
+            soft_wrap=True,
         )
         if record.exc_info and record.exc_info[1] is not None:
             self._console.print_exception()

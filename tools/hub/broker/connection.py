@@ -114,7 +114,7 @@ class Connection:
             if self._blackholed:
                 await self._aborted.wait()
                 return
-            if self._first_read and data[:1] != _FIRST_BYTE:
+            if self._first_read and data and data[:1] != _FIRST_BYTE:
                 # Said at once, since what is no MQTT may never complete a packet.
                 self.close("protocol violation: the first packet is CONNECT")
                 return

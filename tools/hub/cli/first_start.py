@@ -64,14 +64,23 @@ def print_welcome(console: Console, hub: Hub, device_file: Path | None) -> None:
 
 
 def _lines_to_paste(identity: Identity, host: str, port: int, device_file: Path) -> str:
-    login = f'-h {host} -p {port} -i {identity.client_id} -u "$USER_NAME" -P "$PASSWORD"'
+    """Each pair is for two terminals: a device's second login would take over its first."""
+    hub = "python -m tools.hub"
+    sign = f'eval "$({hub} login {device_file} --shell)"'
+    login = f'-h {host} -p {port} -i $CLIENT_ID -u "$USER_NAME" -P "$PASSWORD"'
     return "\n".join(
         (
-            f'  eval "$(python -m tools.hub login {device_file} --shell)"   # signed for an hour',
-            f"  mosquitto_sub {login} -q 1 -t {identity.path}/control -v",
-            f"  mosquitto_pub {login} -q 1 -t {identity.path}/event -m '{{\"celsius\":21.5}}'",
-            f'  python -m tools.hub publish {identity.path}/control \'{{"led":"on"}}\' --qos 1',
-            "  python -m tools.hub watch",
+            "  # the device publishes",
+            f"  {hub} watch",
+            f"  {sign}; mosquitto_pub {login} -q 1 -t {identity.path}/event -m 21.5",
+            "  # the device receives",
+            f"  {sign}; mosquitto_sub {login} -q 1 -t {identity.path}/control",
+            f"  {hub} publish {identity.path}/control on --qos 1",
+            "  # the same with paho-mqtt",
+            f"  {sign}; python -c 'import os, paho.mqtt.publish as p; e = os.environ; "
+            f'p.single("{identity.path}/event", "21.5", 1, hostname="{host}", port={port}, '
+            'client_id=e["CLIENT_ID"], auth=dict(username=e["USER_NAME"], '
+            'password=e["PASSWORD"]))\'',
         )
     )
 

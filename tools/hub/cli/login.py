@@ -42,7 +42,7 @@ def _login(options: argparse.Namespace) -> int:
         "PASSWORD": f"{signature};hmacsha256",
     }
     if options.shell:
-        print("\n".join(f"{name}={shlex.quote(value)}" for name, value in fields.items()))
+        print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in fields.items()))
     else:
         print_fields({name.lower().replace("_", " "): value for name, value in fields.items()})
     return 0

@@ -1,5 +1,6 @@
 """Transactions: writes are collected and committed together, reads see everything collected."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -7,6 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from tools.hub.config import MEMORY
 from tools.hub.topics import matches
 
 SCHEMA_VERSION = 1
@@ -32,9 +34,12 @@ class Store:
         # Called when something is collected after nothing was; set by whoever runs the commits.
         self.on_pending: Callable[[], None] = _nobody_commits
         try:
+            if path != MEMORY:
+                # It holds device secrets; SQLite gives its other files the same mode.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._prepare()
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise StoreError(f"opening the database {path}: {error}") from error
 
     def _prepare(self) -> None:
