@@ -10,6 +10,7 @@ import pytest
 
 from host_tests.conftest import requires
 from tools.pico import BoardError, EmulatedPico, EmulatorError, flash_image
+from tools.pico.description import describe_board
 from tools.pico.emulator_process import PROGRAM
 from tools.pico.filesystem import read_flash_image
 from tools.pico.image import stock_image
@@ -21,6 +22,14 @@ pytestmark = requires("node", "npm")
 def test_it_runs_the_stock_image(pico):
     told = pico.exec("import sys, os; print(sys.implementation._build, os.uname().release)")
     assert told == b"RPI_PICO_W 1.27.0\r\n"
+
+
+def test_the_image_takes_the_bytecode_that_the_board_file_names(pico):
+    description = describe_board()
+    code = "import sys; mpy = sys.implementation._mpy; print(mpy & 0xFF, mpy >> 8 & 3, mpy >> 10)"
+    version, sub_version, architecture = (int(word) for word in pico.exec(code).split())
+    assert description.mpy_version == f"{version}.{sub_version}"
+    assert (description.architecture, architecture) == ("armv6m", 4)  # as py/persistentcode.h
 
 
 def test_names_stay_between_calls(pico):

@@ -15,7 +15,7 @@ from tools.size.report import as_json, as_markdown, over_limit
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the report. Returns 1 if a figure is over its limit or grew, or nothing was measured."""
+    """Prints the report. Returns 1 if a figure is over its limit or grew, or there is none."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.size",
         description="Measures bytecode, heap and allocations on the emulated Pico W.",
@@ -29,14 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
         help="fail when a figure grew by more than 5 %% since that report, came or went",
     )
     options = parser.parse_args(arguments)
+    committed = None
+    if options.check:
+        try:
+            committed = options.check.read_text(encoding="utf-8")
+        except OSError as error:
+            print(f"size: reading the committed report: {error}", file=sys.stderr)
+            return 1
     try:
-        committed = options.check.read_text(encoding="utf-8") if options.check else None
         costs = measure(library_files(), read_groups(), read_probes())
     except (BoardError, EmulatorError, CompileError, BytecodeVersionError, FetchError) as error:
         print(f"size: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"size: reading the committed report: {error}", file=sys.stderr)
         return 1
     markdown = as_markdown(costs) + "\n"
     print(markdown)

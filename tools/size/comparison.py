@@ -4,7 +4,7 @@ GROWTH_LIMIT = 1.05
 
 
 def read_figures(markdown: str) -> dict[tuple[str, str, str], float]:
-    """Returns the figures of a report by (section, row, column). Cells without one are left out."""
+    """Returns the figures of a report by (section, row, column); other cells are left out."""
     figures = {}
     section = ""
     columns: list[str] | None = None

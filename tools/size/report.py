@@ -1,14 +1,16 @@
 """Writes what was measured as Markdown and as JSON, and names what is over its limit."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from tools.size.measurement import Costs
 
 INTRODUCTION = """\
 Measured by `make size` on the emulated Pico W (RP2040 at 125 MHz) with the stock image: {image}.
-Heap is the difference of `gc.mem_alloc()` after `gc.collect()`, from .mpy files. Times are simulated,
-the least of 20 runs, each after `gc.collect()`; allocated bytes are what one run leaves behind."""
+Heap is the difference of `gc.mem_alloc()` after `gc.collect()`, from .mpy files. Times are
+simulated, the least of 20 runs, each after `gc.collect()`; allocated is what one run leaves
+behind, in bytes."""
 
 
 def as_markdown(costs: Costs) -> str:
@@ -34,12 +36,21 @@ def as_markdown(costs: Costs) -> str:
         for operation in costs.operations
     ]
     ratios = [
-        [f"{ratio.name} / {ratio.reference}", f"{ratio.value:.3f}", f"{ratio.limit:g}"]
+        [f"{ratio.name} / {ratio.reference}", f"{ratio.value:.3f}", f"≤ {ratio.limit:g}"]
         for ratio in costs.ratios
     ]
-    modules = [[path, size_bytes] for path, size_bytes in sorted(costs.mpy_files.items())]
+    modules: list[list[object]] = [
+        [path, size_bytes] for path, size_bytes in sorted(costs.mpy_files.items())
+    ]
     modules.append(["all", sum(costs.mpy_files.values())])
-    heap_columns = ["modules", "heap after import", "limit", "heap of its objects", ".mpy", "limit"]
+    heap_columns = [
+        "modules",
+        "heap after import",
+        "limit",
+        "heap of its objects",
+        ".mpy",
+        "limit",
+    ]
     return "\n\n".join(
         [
             "# What it costs on an RP2040",
@@ -88,7 +99,7 @@ def _limit(value: int | None) -> str:
     return "" if value is None else f"≤ {value}"
 
 
-def _table(title: str, columns: list[str], rows: list[list[str | int]]) -> str:
+def _table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [f"## {title}", "", f"| {' | '.join(columns)} |"]
     lines.append(f"|---|{'---:|' * (len(columns) - 1)}")
     lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]

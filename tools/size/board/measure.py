@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# (runs on the board, with the board's modules)
 """Runs on the board: measures the operations of a probe and prints what it found as JSON.
 
 A probe is a module with OPERATIONS, pairs of a name and a function without arguments. RATIOS

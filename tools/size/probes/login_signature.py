@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# (runs on the board, with the board's modules)
 """The HMAC-SHA256 of an MQTT user name, against the four hash calls it cannot do without."""
 
 import hashlib

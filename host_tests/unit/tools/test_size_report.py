@@ -1,0 +1,74 @@
+"""Reports of tools.size: what is written can be read back, and growth is told."""
+
+from tools.size.comparison import differences, read_figures
+from tools.size.measurement import Costs, GroupCost, OperationCost, Ratio
+from tools.size.plan import Group, read_groups, read_probes
+from tools.size.report import as_markdown, over_limit
+
+
+def costs(heap_bytes: int = 2000, allocated_bytes: int = 0, without_heap: bool = True) -> Costs:
+    group = Group("core", imports="import core", heap_limit_bytes=3000, mpy_limit_bytes=1500)
+    return Costs(
+        image="v1.27.0",
+        mpy_files={"/lib/core.mpy": 1200},
+        groups=[GroupCost(group, heap_bytes, 64, 1200, ("core",))],
+        operations=[OperationCost("probe", "publish", 80, allocated_bytes, without_heap, 0)],
+        ratios=[Ratio("probe", "publish", "raw", 1.25, 1.6)],
+    )
+
+
+def test_the_report_holds_each_figure():
+    figures = read_figures(as_markdown(costs()))
+    assert figures == {
+        ("Heap", "core", "heap after import"): 2000,
+        ("Heap", "core", "heap of its objects"): 64,
+        ("Heap", "core", ".mpy"): 1200,
+        ("Operations", "publish", "µs"): 80,
+        ("Operations", "publish", "allocated"): 0,
+        ("Ratios", "publish / raw", "times"): 1.25,
+        ("Bytecode", "/lib/core.mpy", "bytes"): 1200,
+        ("Bytecode", "all", "bytes"): 1200,
+    }
+
+
+def test_the_same_figures_do_not_differ():
+    report = as_markdown(costs())
+    assert differences(report, report) == []
+
+
+def test_growth_up_to_a_twentieth_is_let_pass_and_more_is_told():
+    committed = as_markdown(costs(heap_bytes=2000))
+    assert differences(committed, as_markdown(costs(heap_bytes=2100))) == []
+    assert differences(committed, as_markdown(costs(heap_bytes=1000))) == []
+    (told,) = differences(committed, as_markdown(costs(heap_bytes=2101)))
+    assert "2000 to 2101" in told
+
+
+def test_an_allocation_where_there_was_none_is_growth():
+    (told,) = differences(as_markdown(costs()), as_markdown(costs(allocated_bytes=16)))
+    assert "publish" in told
+
+
+def test_figures_that_come_or_go_are_told():
+    report = as_markdown(costs())
+    shorter = report.replace("| publish | 80 | 0 | ≤ 0 |\n", "")
+    assert len(shorter) < len(report)
+    assert len(differences(report, shorter)) == 2
+    assert len(differences(shorter, report)) == 2
+
+
+def test_an_empty_report_is_no_reference():
+    assert differences("", as_markdown(costs())) == ["the committed report has no figures"]
+
+
+def test_limits():
+    assert over_limit(costs()) == []
+    assert len(over_limit(costs(heap_bytes=3001))) == 1
+    assert len(over_limit(costs(allocated_bytes=16))) == 1
+    assert len(over_limit(costs(without_heap=False))) == 1
+
+
+def test_the_groups_and_probes_of_this_clone_can_be_read():
+    groups = read_groups()
+    assert len({group.name for group in groups}) == len(groups) > 0
+    assert {"login_signature", "messages"} <= set(read_probes())
