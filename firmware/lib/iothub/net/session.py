@@ -50,6 +50,7 @@ UNHANDLED = const(-3)  # a message that matches no subscription; its topic
 OVERRUN = const(-2)  # too many coroutines wait to run; the topic. The message is not acknowledged
 
 _MAX_COROUTINES = const(16)
+_RETRY_MS = const(5)
 _MAX_BACKLOG_BYTES = const(4096)  # above it nothing is read, so that answers cannot pile up
 
 
@@ -89,7 +90,8 @@ class Session:
         self._on_event = on_event
         self._stream = None
         self._failure = None
-        self._backlog = b""
+        self._backlog = []  # packets the socket did not take yet
+        self._backlog_bytes = 0
         self._stalled_ms = 0
         self._changed = asyncio.Event()
         self._coroutines = []
@@ -153,7 +155,6 @@ class Session:
 
     async def _connection(self):
         self._failure = None
-        self._backlog = b""
         self._stream = await self._open_stream()
         self._enter(LOGGING_IN)
         self._online_ms = 0
@@ -162,13 +163,15 @@ class Session:
         engine.connect(*self._login())
         while True:
             await _readable(self._stream)
-            # Until the socket is empty, but not for ever: others want to run too.
-            for _ in range(8):
-                if not self._pump():
-                    break
+            rounds = 0
+            while self._pump():
+                rounds += 1
+                if not rounds & 7:  # a stream that never dries up lets others run all the same
+                    self._pulse()
+                    await asyncio.sleep_ms(0)
             if self._failure is not None:
                 raise self._failure
-            while len(self._backlog) > _MAX_BACKLOG_BYTES and self._failure is None:
+            while self._backlog_bytes > _MAX_BACKLOG_BYTES and self._failure is None:
                 await self._changed.wait()
             self._pulse()
 
@@ -225,10 +228,14 @@ class Session:
         self._tell(OFFLINE, error)
 
     def _close(self):
+        if self._writer is not None:
+            self._writer.cancel()
+            self._writer = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-        self._backlog = b""
+        self._backlog = []
+        self._backlog_bytes = 0
 
     def _pulse(self):
         """Wakes everyone who waits for a change; each looks whether it is his."""
@@ -246,13 +253,16 @@ class Session:
         await self._until(lambda: self.state == ONLINE, timeout_ms, "not connected in time")
 
     async def _until(self, condition, timeout_ms, reason):
-        start_ms = ticks_ms()
+        try:
+            await asyncio.wait_for_ms(self._when(condition), timeout_ms)
+        except asyncio.TimeoutError:
+            raise DeadlineError(reason)
+
+    async def _when(self, condition):
+        # One coroutine looks and waits: wait_for_ms() starts what it is given a round later, and
+        # a change in between would go unnoticed.
         while not condition():
-            left_ms = timeout_ms - ticks_diff(ticks_ms(), start_ms)
-            try:
-                await asyncio.wait_for_ms(self._changed.wait(), left_ms)
-            except asyncio.TimeoutError:
-                raise DeadlineError(reason)
+            await self._changed.wait()
 
     # Publishing
 
@@ -415,32 +425,41 @@ class Session:
         self._tell(what, detail)
 
     def write(self, buf, size):
-        if self._backlog:
-            self._backlog += memoryview(buf)[:size]
-            return
-        try:
-            written = self._stream.write(buf, size)
-        except OSError as e:
-            self._fail(LinkError("connection lost", CONNECT, e.errno))
-            return
-        if written != size:
-            self._backlog = bytes(memoryview(buf)[written or 0 : size])
+        written = 0
+        if not self._backlog:
+            try:
+                written = self._stream.write(buf, size) or 0
+            except OSError as e:
+                self._fail(LinkError("connection lost", CONNECT, e.errno))
+                return
+            if written == size:
+                return
             self._stalled_ms = 0
             self._writer = asyncio.create_task(self._write_backlog(self._stream))
+        self._backlog.append(bytes(memoryview(buf)[written:size]))
+        self._backlog_bytes += size - written
 
     async def _write_backlog(self, stream):
-        while self._backlog and stream is self._stream:
+        backlog = self._backlog
+        while backlog:
             await _writable(stream)
             if stream is not self._stream:
                 return
             try:
-                written = stream.write(self._backlog)
+                # Packet by packet: TLS wants a refused write again with the same bytes.
+                written = stream.write(backlog[0])
             except OSError as e:
                 self._fail(LinkError("connection lost", CONNECT, e.errno))
                 return
             if written:
-                self._backlog = self._backlog[written:]
+                self._backlog_bytes -= written
                 self._stalled_ms = 0
+                if written == len(backlog[0]):
+                    backlog.pop(0)
+                else:
+                    backlog[0] = backlog[0][written:]
+            else:
+                await asyncio.sleep_ms(_RETRY_MS)  # a TLS handshake is not finished yet
         self._pulse()
 
 
