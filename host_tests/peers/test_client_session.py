@@ -127,6 +127,17 @@ def test_32_subscriptions_come_back_in_one_packet_after_a_lost_session(broker):
     run(scenario)
 
 
+def test_who_waits_hears_of_every_change(broker):
+    # Login and SUBACK come in quick succession: a waiter that is woken by the first must not miss
+    # the second, after which nothing more may come for minutes.
+    async def scenario() -> None:
+        async with device("subscribes_at_once", broker, 50) as dut:
+            await dut.end(timeout_s=20)
+            assert len(dut.of("stopped")) == 50
+
+    run(scenario)
+
+
 def test_unsubscribes_now_or_at_the_next_login(broker):
     async def scenario() -> None:
         async with Application(broker.port) as app, device("unsubscribes", broker) as dut:

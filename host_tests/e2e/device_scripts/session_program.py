@@ -158,6 +158,15 @@ async def subscriptions_32(host, port):
     await stopped(session, task)
 
 
+async def subscribes_at_once(host, port, count):
+    """Waits for the subscription from before the login; over and over."""
+    for _ in range(int(count)):
+        session = new_session(host, port)
+        task = asyncio.create_task(session.run())
+        await asyncio.wait_for_ms(session.subscribe("down", tell_message), 2000)
+        await stopped(session, task)
+
+
 async def unsubscribes(host, port):
     session = new_session(host, port, clean_session=False)
     task = await started(session)
