@@ -1,6 +1,7 @@
 """The other side of the broker: an application that hears and sends, with paho-mqtt."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -16,7 +17,7 @@ class Message(NamedTuple):
 
 class Application:
     """`async with Application(port, "up/#") as app:` is subscribed with QoS 1 when it begins.
-    `messages` are all it heard."""
+    `messages` are all it heard; `on_message`, if set, hears each at once."""
 
     def __init__(
         self,
@@ -26,6 +27,7 @@ class Application:
         login: tuple[str, str] | None = None,
     ) -> None:
         self.messages: list[Message] = []
+        self.on_message: Callable[[Message], None] | None = None
         self._address = host, port
         self._filters = filters
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
@@ -56,6 +58,8 @@ class Application:
     def _took(self, message: Message) -> None:
         self.messages.append(message)
         self._news.set()
+        if self.on_message is not None:
+            self.on_message(message)
 
     def _published(self) -> None:
         self._unacknowledged -= 1
@@ -84,9 +88,13 @@ class Application:
         self, topic: str, payload: bytes | str, qos: int = 1, retain: bool = False
     ) -> None:
         """Done when the broker has it (QoS 0: when it is sent)."""
+        self.send(topic, payload, qos, retain)
+        await self._until(lambda: not self._unacknowledged, "the broker did not acknowledge")
+
+    def send(self, topic: str, payload: bytes | str, qos: int = 1, retain: bool = False) -> None:
+        """The same without waiting."""
         self._unacknowledged += 1
         self._client.publish(topic, payload, qos, retain)
-        await self._until(lambda: not self._unacknowledged, "the broker did not acknowledge")
 
     async def hears(self, count: int, timeout_s: float = _TIMEOUT_S) -> list[Message]:
         """Waits until at least so many messages were heard; all of them."""

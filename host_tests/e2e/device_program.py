@@ -109,6 +109,10 @@ class DeviceProgram:
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
+    def order(self, **fields: object) -> None:
+        """The same with a JSON object."""
+        self.tell(json.dumps(fields))
+
     async def end(self, timeout_s: float = _EXIT_TIMEOUT_S) -> list[Event]:
         """Waits until the program ends by itself, without error; all its events."""
         try:
