@@ -1,7 +1,7 @@
 """The application's side of the cloud: sending a device a message."""
 
 from tools.hub.broker.broker import Broker
-from tools.hub.broker.packet import publish_bytes
+from tools.hub.broker.encoder import publish_bytes
 from tools.hub.broker.session import Outcome
 from tools.hub.identity import Identity, is_device_name, is_product_id
 from tools.hub.permissions import Forbidden, check_subscribe

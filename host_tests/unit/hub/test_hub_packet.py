@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tools.hub.broker import encoder
 from tools.hub.broker import packet as mqtt
-from tools.hub.broker.packet import MalformedPacket, PacketReader, PacketTooLarge
+from tools.hub.broker.decoder import PacketReader
+from tools.hub.broker.packet import MalformedPacket, PacketTooLarge
 
 MAX_BYTES = 16 * 1024
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
@@ -92,18 +94,18 @@ def test_other_packets():
 @given(TOPIC, st.binary(max_size=300), st.integers(0, 1), PACKET_ID, st.booleans())
 def test_publish_round_trip(topic, payload, qos, packet_id, dup):
     packet_id, dup = (packet_id, dup) if qos else (0, False)
-    data = mqtt.encode_publish(topic, payload, qos, packet_id, dup)
-    assert mqtt.publish_bytes(topic, payload, qos) == len(data)
+    data = encoder.encode_publish(topic, payload, qos, packet_id, dup)
+    assert encoder.publish_bytes(topic, payload, qos) == len(data)
     assert read(data) == [mqtt.Publish(topic, payload, qos, False, dup, packet_id)]
 
 
 def test_answers():
-    assert mqtt.encode_connack(0, True) == b"\x20\x02\x01\x00"
-    assert mqtt.encode_connack(4) == b"\x20\x02\x00\x04"
-    assert mqtt.encode_puback(0x1234) == b"\x40\x02\x12\x34"
-    assert mqtt.encode_unsuback(1) == b"\xb0\x02\x00\x01"
-    assert mqtt.encode_suback(1, [0, 1, 0x80]) == b"\x90\x05\x00\x01\x00\x01\x80"
-    assert mqtt.encode_publish("a", bytes(200))[:3] == b"\x30\xcb\x01"
+    assert encoder.encode_connack(0, True) == b"\x20\x02\x01\x00"
+    assert encoder.encode_connack(4) == b"\x20\x02\x00\x04"
+    assert encoder.encode_puback(0x1234) == b"\x40\x02\x12\x34"
+    assert encoder.encode_unsuback(1) == b"\xb0\x02\x00\x01"
+    assert encoder.encode_suback(1, [0, 1, 0x80]) == b"\x90\x05\x00\x01\x00\x01\x80"
+    assert encoder.encode_publish("a", bytes(200))[:3] == b"\x30\xcb\x01"
 
 
 @pytest.mark.parametrize("name", SAMPLES)

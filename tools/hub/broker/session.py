@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol
 
 from tools.hub import events
 from tools.hub.broker.context import Context
+from tools.hub.broker.encoder import encode_publish
 from tools.hub.broker.journal import SessionJournal, write_nothing
 from tools.hub.broker.outbound import Outbound, Owed
-from tools.hub.broker.packet import encode_publish
 from tools.hub.broker.subscriptions import Subscriptions
 from tools.hub.identity import Identity
 
