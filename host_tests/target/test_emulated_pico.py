@@ -76,7 +76,7 @@ for _ in range(3):
 print(times)
 """
     times = json.loads(pico.exec(code))
-    assert times[0] > 10_000
+    assert 10_000 < times[0] < 40_000  # 22 ms; more when the idle console takes part of the core
     assert max(times) - min(times) <= 50
 
 

@@ -25,6 +25,7 @@ export class RunLoop {
     this.cancelNext = () => {};
     this.idleCreditNanos = 0;
     this.nappedAt = null;
+    this.mustNap = false;
   }
 
   start() {
@@ -68,21 +69,21 @@ export class RunLoop {
       this.onFault(`the emulator failed: ${error.stack}`);
     }
     if (!this.running) return;
-    if (this.core.waiting && this.idle === IDLE.REAL) this.#nap();
+    if (this.mustNap) this.#nap();
     else this.#soon();
   }
 
   #run() {
     const { clock, core } = this;
+    this.mustNap = false;
     const started = performance.now();
     const limitMs = () => (core.waiting ? SLEEPING_SLICE_MS : SLICE_MS);
     do {
       let steps = 0;
       while (steps < STEPS_BETWEEN_LOOKS_AT_THE_CLOCK && this.running) {
         if (core.waiting) {
-          const slept = this.#sleep();
-          if (slept === null) return;
-          steps += 1 + slept / CYCLE_NANOS;
+          steps += 1 + this.#sleep() / CYCLE_NANOS;
+          if (this.mustNap) return;
         } else {
           const now = clock.nanosCounter + core.executeInstruction() * CYCLE_NANOS;
           const alarm = clock.nextAlarm;
@@ -94,21 +95,19 @@ export class RunLoop {
     } while (this.running && performance.now() - started < limitMs());
   }
 
-  /** Moves on to the next alarm; returns the simulated nanoseconds, or null if real time must pass first. */
+  /**
+   * Moves on to the next alarm as far as that is allowed; returns the simulated nanoseconds. Sets `mustNap` when
+   * real time must pass first, or when only the world outside can wake the core.
+   */
   #sleep() {
     const { clock } = this;
-    const nanos = clock.nanosToNextAlarm;
-    if (this.idle === IDLE.SKIP) {
-      clock.tick(nanos);
-      return nanos;
-    }
-    if (clock.nextAlarm !== null && nanos <= this.idleCreditNanos) {
-      this.idleCreditNanos -= nanos;
-      clock.tick(nanos);
-      return nanos;
-    }
-    if (this.idleCreditNanos > 0) clock.tick(this.idleCreditNanos);
-    this.idleCreditNanos = 0;
-    return this.core.waiting ? null : 0;
+    const toAlarm = clock.nextAlarm === null ? Infinity : clock.nanosToNextAlarm;
+    const allowed = this.idle === IDLE.REAL ? this.idleCreditNanos : toAlarm;
+    if (toAlarm === Infinity || toAlarm > allowed) this.mustNap = true;
+    const nanos = Math.min(toAlarm, allowed);
+    if (nanos === Infinity) return 0;
+    this.idleCreditNanos -= Math.min(nanos, this.idleCreditNanos);
+    clock.tick(nanos);
+    return nanos;
   }
 }

@@ -13,6 +13,7 @@ export class UsbConsole {
     this.onInput = onInput;
     this.client = null;
     this.cdc = null;
+    this.waitingRead = null; // answers the read that the board waits for
     this.input = new ByteQueue();
     this.backlog = []; // what the board wrote while nobody listened: the newest of it
     this.backlogBytes = 0;
@@ -34,10 +35,14 @@ export class UsbConsole {
     this.input.clear();
     cdc.onDeviceConnected = onConnected;
     cdc.onSerialData = (data) => this.#output(Buffer.from(data));
+    // rp2040js answers a read at once, with nothing if there is nothing, and the board asks again: it would never
+    // sleep. A real host lets the read wait until there is something.
     const answerRead = mcu.usbCtrl.onEndpointRead;
+    this.waitingRead = null;
     mcu.usbCtrl.onEndpointRead = (endpoint, size) => {
-      this.#fill();
-      answerRead(endpoint, size);
+      const answer = () => answerRead(endpoint, size);
+      if (endpoint === cdc.outEndpoint) this.#answerWhenFilled(answer);
+      else answer();
     };
   }
 
@@ -53,7 +58,7 @@ export class UsbConsole {
     socket.on('data', (chunk) => {
       this.input.add(chunk);
       if (this.input.length > INPUT_LIMIT_BYTES) socket.pause();
-      this.#fill();
+      if (this.waitingRead) this.#answerWhenFilled(this.waitingRead);
       this.onInput();
     });
     socket.on('close', () => {
@@ -65,10 +70,12 @@ export class UsbConsole {
     this.backlogBytes = 0;
   }
 
-  #fill() {
+  #answerWhenFilled(answer) {
     const { txFIFO } = this.cdc;
     while (this.input.length && !txFIFO.full) this.cdc.sendSerialByte(this.input.take());
     if (this.input.length === 0) this.client?.resume();
+    this.waitingRead = txFIFO.empty ? answer : null;
+    if (!this.waitingRead) answer();
   }
 
   #output(chunk) {
