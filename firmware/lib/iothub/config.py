@@ -34,6 +34,10 @@ class Config:
             raise BadInput("configuration", "must be a JSON object")
         for name in fields:
             if name not in _FIELDS:
+                # MicroPython's JSON takes ":" and "," for one: after a forgotten value a secret
+                # may stand where a name should, and is not to be told.
+                if type(name) is not str or len(name) > 20 or not name.replace("_", "").isalpha():
+                    raise BadInput("configuration", "check its commas, colons and values")
                 raise BadInput(name, "is not a field; known are " + ", ".join(sorted(_FIELDS)))
         for name in _FIELDS:
             wanted, default = _FIELDS[name]

@@ -46,8 +46,10 @@ BAD = (
     ("network", "wifi"),
     ("app", 5),
     ("device_secrets", PSK),
-    ("", 1),
+    ("deviceName", "dev01"),
 )
+# What may stand in the place of a name when a value is missing: not to be repeated.
+NAMELESS = (PSK, "hzvfLFSisvBhDSauWMaIkabc", "lDZ6", "", 5, None, True)
 
 
 def _with(**changes):
@@ -126,6 +128,22 @@ def test_a_wrong_field_is_told_by_name_and_without_the_secret():
 def test_an_unknown_field_is_told_with_the_known_ones():
     error = raises(BadInput, Config, _with(deviceName="x"))
     assert error.field == "deviceName" and "device_name" in error.reason
+
+
+def test_what_is_no_name_of_a_field_is_not_told():
+    for name in NAMELESS:
+        fields = dict(LEAST)
+        fields[name] = "host"
+        error = raises(BadInput, Config, fields)
+        assert error.field == "configuration" and "commas" in error.reason
+        assert not name or str(name) not in str(error)
+
+
+def test_a_secret_after_a_forgotten_value_is_not_told():
+    # CPython refuses such JSON; MicroPython reads it with names and values exchanged.
+    text = json.dumps(_with(host="x")).replace('"x"', "")
+    error = raises(BadInput, _load, text.encode())
+    assert "lDZ6" not in str(error) + repr(error)
 
 
 def test_only_an_object_is_a_configuration():
