@@ -15,11 +15,11 @@ class Secret:
     signing and gateway binding. Nothing else decodes. It never shows itself."""
 
     def __init__(self, text, field="device_secret"):
-        if isinstance(text, str):
-            text = text.encode()
-        if not isinstance(text, bytes) or not 0 < len(text) <= _MAX_SECRET:
-            raise BadInput(field, "must be 1 to 64 characters of base64")
         try:
+            if isinstance(text, str):
+                text = text.encode()
+            if not isinstance(text, bytes) or not 0 < len(text) <= _MAX_SECRET:
+                raise BadInput(field, "must be 1 to 64 characters of base64")
             decoded = binascii.a2b_base64(text)
         except ValueError:
             decoded = b""

@@ -22,6 +22,7 @@ BAD_SECRETS = (
     "lDZ6" * 17,
     "====",
     "lDZ6U",
+    "lDZ6\ud800",
 )
 
 
