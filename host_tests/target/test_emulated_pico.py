@@ -77,7 +77,7 @@ print(times)
 """
     times = json.loads(pico.exec(code))
     assert 10_000 < times[0] < 40_000  # 22 ms; more when the idle console takes part of the core
-    assert max(times) - min(times) <= 50
+    assert max(times) - min(times) <= 100  # the console is still busy in the first
 
 
 def test_random_numbers_differ(pico):
