@@ -139,6 +139,16 @@ def test_a_report_may_subscribe():
     assert driver.take() == [(peer.SUBSCRIBE, b"\x00\x01\x00\x01a\x01")]
 
 
+def test_a_report_may_disconnect():
+    engine, driver = peer.logging_in()
+    engine.subscribe(b"a", 1, None)
+    peer.feed(engine, peer.connack())
+    driver.on_report = lambda what, detail: engine.disconnect()
+    peer.feed(engine, peer.suback(1, 1) + peer.message(b"a", b"never taken"))
+    assert engine.state == mqtt.CLOSED and engine.requests_waiting == 0
+    assert driver.messages == []
+
+
 def test_the_payload_is_a_view_and_the_topic_of_a_plain_filter_is_its_own():
     kinds = []
 

@@ -501,6 +501,7 @@ class Engine:
         else:
             self._driver.report(STRAY_ACK, packet_id)
             return
+        self._requests.remove(request)  # first, since who hears a report may disconnect
         subscriptions = request.subscriptions
         if kind == packet.SUBSCRIBE:
             if stop - at - 2 != len(subscriptions):
@@ -514,7 +515,6 @@ class Engine:
                 self._driver.report(
                     FILTER_REFUSED if code == 128 else FILTER_GRANTED, subscription
                 )
-        self._requests.remove(request)
 
     # Common
 
