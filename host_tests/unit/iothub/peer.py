@@ -5,6 +5,7 @@ from iothub.mqtt.engine import Engine
 from iothub.store.queue import RamQueue
 
 CONNECT = 0x10
+PUBLISH = 0x30
 PUBACK = 0x40
 SUBSCRIBE = 0x82
 UNSUBSCRIBE = 0xA2
