@@ -11,23 +11,28 @@ _REQUIRED = None
 _FIELDS = {
     "product_id": (str, _REQUIRED),
     "device_name": (str, _REQUIRED),
-    "device_secret": (str, _REQUIRED),
+    "device_secret": (str, ""),
+    "certificate": (str, ""),
+    "private_key": (str, ""),
+    "ca": (str, "trust"),
     "region": (str, "china"),
     "host": (str, ""),
     "port": (int, 0),
     "transport": (str, "auto"),
+    "websocket_path": (str, "/"),
     "keepalive_s": (int, 240),
     "clean_session": (bool, True),
     "algorithm": (str, "hmacsha256"),
     "network": (dict, {}),
     "app": (dict, {}),
 }
-_MQTT_PORT = 1883
+TRANSPORTS = ("auto", "tcp", "tls", "psk", "ws", "wss")
 
 
 class Config:
-    """The fields as attributes, checked; `identity` and `secret` made of theirs. `network` and
-    `app` are passed on as they are, to the port and to the application."""
+    """The fields as attributes, checked; `identity` and `secret` (None for a device with a
+    certificate) made of theirs. `network` and `app` are passed on as they are, to the port and to
+    the application."""
 
     def __init__(self, fields):
         if not isinstance(fields, dict):
@@ -51,19 +56,28 @@ class Config:
             if name != "device_secret":
                 setattr(self, name, value)
         self.identity = Identity(self.product_id, self.device_name)
-        self.secret = Secret(fields["device_secret"])
-        if self.transport != "tcp":
-            raise BadInput("transport", 'must be "tcp", the only one of this version')
+        self.secret = None
+        if self.certificate:
+            if not self.private_key:
+                raise BadInput("private_key", "is missing; it belongs to the certificate")
+        else:
+            if not fields.get("device_secret"):
+                raise BadInput("device_secret", "is missing")
+            self.secret = Secret(fields["device_secret"])
+        if self.transport not in TRANSPORTS:
+            raise BadInput("transport", "must be one of " + ", ".join(TRANSPORTS))
+        if self.certificate and self.transport not in ("auto", "tls", "wss"):
+            raise BadInput("transport", 'a device with a certificate needs "tls" or "wss"')
+        if not self.host:
+            from iothub import regions
+
+            regions.mqtt_host(self.region, self.product_id)  # refuses an unknown region
+        if not self.websocket_path.startswith("/"):
+            raise BadInput("websocket_path", "must begin with /")
         if not 0 <= self.port < 65536:
             raise BadInput("port", "must be 0 (the usual one) to 65535")
         if self.algorithm not in ("hmacsha256", "hmacsha1"):
             raise BadInput("algorithm", "must be hmacsha256 or hmacsha1")
-        if not self.host:
-            from iothub import regions
-
-            self.host = regions.mqtt_host(self.region, self.product_id)
-        if not self.port:
-            self.port = _MQTT_PORT
 
 
 def load(path):

@@ -10,7 +10,6 @@ time.
 """
 
 import asyncio
-from random import getrandbits
 from time import ticks_diff, ticks_ms
 
 from iothub import config as configuration
@@ -18,7 +17,7 @@ from iothub import port, signing, topics
 from iothub.clock import Clock
 from iothub.compat import const
 from iothub.errors import LoginRefused, NotConnected, QueueFull
-from iothub.net.endpoint import TcpEndpoint
+from iothub.net.access import Access
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
 from iothub.services import ntp
@@ -33,7 +32,6 @@ from iothub.timeouts import (
 # What on_event tells besides the session's and the engine's events: the time is known; in Unix ms.
 CLOCK_SET = const(-4)
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAX_NAMES = 16  # topic names kept in full, so that publishing to them again allocates nothing
 
 
@@ -47,16 +45,14 @@ class Device:
         self.clock = Clock(ticks_ms, ticks_diff)
         self.last_error = None
         self._on_event = on_event
-        self._hmac = signing.Hmac(config.secret.decoded, config.algorithm)
-        self._network = port.Network(config.network)
-        self._endpoint = TcpEndpoint(config.host, config.port)
+        self._access = Access(config, port.Network(config.network))
         self._names = {}
         self._expiry_from_clock = False
         self._distrust_clock = False
         self._ntp = ntp.Ntp(ticks_diff)
         self._ntp_request = self.identity.system_topic(ntp.REQUEST_FAMILY)
         self.session = Session(
-            self._open_stream,
+            self._access.endpoint,
             self._login,
             IoTHub(self.identity),
             config.keepalive_s,
@@ -140,19 +136,12 @@ class Device:
 
     # The session's questions
 
-    async def _open_stream(self):
-        await self._network.up()
-        return await self._endpoint()
-
     def _login(self):
-        client_id = self.identity.client_id
         expiry_s = signing.FAR_FUTURE_S
         self._expiry_from_clock = self.clock.known and not self._distrust_clock
         if self._expiry_from_clock:
             expiry_s = self.clock.now_s() + LOGIN_VALID_S
-        connection_id = "".join([_LETTERS[getrandbits(16) % 26] for _ in range(5)])
-        username = signing.mqtt_username(client_id, connection_id, expiry_s)
-        return client_id, username, signing.mqtt_password(self._hmac, username)
+        return self._access.login(expiry_s)
 
     def _session_event(self, what, detail):
         if what == OFFLINE:

@@ -75,6 +75,12 @@ class DeadlineError(LinkError):
     code = 110
 
 
+class TlsError(LinkError):
+    """The TLS handshake failed; `code` tells how (the constants of net/tls.py)."""
+
+    phase = "tls"
+
+
 class ProtocolError(LinkError):
     """The peer broke MQTT 3.1.1; the link is closed, since the stream cannot be trusted."""
 

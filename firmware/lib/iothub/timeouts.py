@@ -7,8 +7,11 @@ WIFI_JOIN_MS = const(20000)
 WIFI_POLL_MS = const(100)
 # Opening a TCP connection, from the first packet to an established one.
 TCP_CONNECT_MS = const(15000)
-# CONNECT sent until CONNACK. The vendor's SDKs clamp theirs to 20 s at most.
-CONNACK_MS = const(10000)
+# The opening handshake of WebSocket, which includes the one of TLS below it.
+WEBSOCKET_HANDSHAKE_MS = const(20000)
+# CONNECT given to the stream until CONNACK. It includes the TLS handshake, which takes seconds on
+# an RP2040. The vendor's SDKs clamp theirs to 20 s at most.
+CONNACK_MS = const(20000)
 # PUBLISH, SUBSCRIBE or UNSUBSCRIBE until its acknowledgement; then the link counts as dead and
 # the packet is sent again, with DUP, on the next one.
 ACKNOWLEDGE_MS = const(20000)

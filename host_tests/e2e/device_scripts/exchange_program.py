@@ -19,7 +19,7 @@ for argument in sys.argv[1:]:  # "ACKNOWLEDGE_MS=300": before anything reads the
 from iothub.mqtt import engine  # noqa: E402
 from iothub.mqtt.backoff import Backoff  # noqa: E402
 from iothub.net import session as net_session  # noqa: E402
-from iothub.net.endpoint import TcpEndpoint  # noqa: E402
+from iothub.net.endpoint import Endpoint  # noqa: E402
 from iothub.profiles import Plain  # noqa: E402
 
 MESSAGES = 5
@@ -38,7 +38,7 @@ class Exchange:
         order = self._order
         login = [order[name].encode() for name in ("client_id", "user", "password")]
         session = net_session.Session(
-            TcpEndpoint("127.0.0.1", order["port"]),
+            Endpoint("127.0.0.1", order["port"]),
             lambda: login,
             Plain(),
             order["keepalive_s"],

@@ -24,7 +24,7 @@ from iothub.errors import BadInput, IoTHubError  # noqa: E402
 from iothub.mqtt import engine  # noqa: E402
 from iothub.mqtt.backoff import Backoff  # noqa: E402
 from iothub.net import session as net_session  # noqa: E402
-from iothub.net.endpoint import TcpEndpoint  # noqa: E402
+from iothub.net.endpoint import Endpoint  # noqa: E402
 from iothub.profiles import Plain  # noqa: E402
 from iothub.store.queue import RamQueue  # noqa: E402
 
@@ -62,7 +62,7 @@ def tell_message(topic, payload):
 def new_session(host, port, client_id=b"device", user=None, password=None, **options):
     backoff = Backoff(lambda n: n - 1, 5, 50)  # no jitter, and short, for the tests' sake
     return net_session.Session(
-        TcpEndpoint(host, int(port)),
+        Endpoint(host, int(port)),
         lambda: (client_id, user, password),
         Plain(),
         backoff=backoff,

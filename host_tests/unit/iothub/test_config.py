@@ -35,7 +35,8 @@ BAD = (
     ("port", "1883"),
     ("port", True),
     ("port", 1883.0),
-    ("transport", "psk"),
+    ("transport", "udp"),
+    ("websocket_path", "mqtt"),
     ("transport", 1),
     ("keepalive_s", "240"),
     ("clean_session", 1),
@@ -78,8 +79,7 @@ def test_the_least_gets_its_defaults():
     found = Config(LEAST)
     assert found.identity.client_id == b"PRODUCTID1dev01"
     assert found.secret.text == PSK.encode()
-    assert found.host == "PRODUCTID1.iotcloud.tencentdevices.com"
-    assert (found.region, found.port, found.transport) == ("china", 1883, "tcp")
+    assert (found.region, found.host, found.port, found.transport) == ("china", "", 0, "tcp")
     assert (found.keepalive_s, found.clean_session) == (240, True)
     assert found.algorithm == "hmacsha256"
     assert found.network == {} and found.app == {}
@@ -100,13 +100,27 @@ def test_what_is_given_replaces_a_default():
         assert getattr(found, name) == given[name], name
 
 
-def test_a_region_gives_the_host():
-    found = Config(_with(region="europe"))
-    assert found.host == "PRODUCTID1.europe.iothub.tencentdevices.com"
+def test_without_a_transport_it_is_auto():
+    fields = dict(LEAST)
+    del fields["transport"]
+    assert Config(fields).transport == "auto"
+
+
+def test_a_certificate_stands_for_the_secret():
+    fields = _with(certificate="cert.der", private_key="key.der", transport="tls")
+    del fields["device_secret"]
+    found = Config(fields)
+    assert found.secret is None and found.certificate == "cert.der" and found.ca == "trust"
+    del fields["private_key"]
+    assert raises(BadInput, Config, fields).field == "private_key"
+    for transport in ("tcp", "psk", "ws"):
+        wrong = _with(certificate="cert.der", private_key="key.der", transport=transport)
+        assert raises(BadInput, Config, wrong).field == "transport"
 
 
 def test_null_is_the_default():
-    assert Config(_with(port=None, host=None)).port == 1883
+    found = Config(_with(port=None, host=None))
+    assert found.port == 0 and found.host == ""
 
 
 def test_a_missing_field_is_told_by_name():

@@ -8,6 +8,7 @@ from iothub.errors import BadInput, DeadlineError, IoTHubError, LinkError, Login
 CLASSES = (
     ("BadInput", "config", 22),
     ("LinkError", "connect", 104),
+    ("TlsError", "tls", 104),
     ("DeadlineError", "connect", 110),
     ("ProtocolError", "receive", 71),
     ("LoginRefused", "login", 0),

@@ -61,13 +61,13 @@ class _Receipt(asyncio.Event):
 
 
 class Session:
-    """`open_stream()` is a coroutine that returns a connected stream, `login()` returns (client
+    """`endpoint` (net/endpoint.py) opens the streams, `login()` returns (client
     id, user name, password) as bytes or None for one attempt, `profile` knows the service's rules
     (profiles.py). `on_event(what, detail)` hears what happens."""
 
     def __init__(
         self,
-        open_stream,
+        endpoint,
         login,
         profile,
         keepalive_s=240,
@@ -82,13 +82,14 @@ class Session:
         )
         self.state = STOPPED
         self.handler_errors = 0
-        self._open_stream = open_stream
+        self._endpoint = endpoint
         self._login = login
         self._profile = profile
         self._backoff = backoff or Backoff(_random_below)
         self._refusal_backoff = after_refusal(_random_below)
         self._on_event = on_event
         self._stream = None
+        self._pollable = None
         self._failure = None
         self._backlog = []  # packets the socket did not take yet
         self._backlog_bytes = 0
@@ -129,8 +130,6 @@ class Session:
                     self._lost(self._failure)  # it was _fail() that cancelled the waiting reader
                 except MemoryError:
                     self._lost(LinkError("out of memory", CONNECT, errno.ENOMEM))
-                except OSError as e:
-                    self._lost(LinkError("connection lost", CONNECT, e.errno))
                 self._enter(WAITING)
                 await asyncio.sleep_ms(backoff.next_ms())
         except asyncio.CancelledError:
@@ -155,14 +154,14 @@ class Session:
 
     async def _connection(self):
         self._failure = None
-        self._stream = await self._open_stream()
+        self._stream, self._pollable = await self._endpoint.open()
         self._enter(LOGGING_IN)
         self._online_ms = 0
         self._advance()
         engine = self.engine
         engine.connect(*self._login())
         while True:
-            await _readable(self._stream)
+            await _readable(self._pollable)
             rounds = 0
             while self._pump():
                 rounds += 1
@@ -177,11 +176,14 @@ class Session:
 
     def _pump(self):
         """Reads once and takes what came. False when there was nothing to read."""
-        count = self._stream.readinto(self.engine.space())
+        try:
+            count = self._stream.readinto(self.engine.space())
+        except (OSError, ValueError) as e:  # ValueError: TLS refuses a certificate that way
+            raise self._endpoint.explain(e)
         if count is None:
             return False
         if count == 0:
-            raise LinkError("closed by the server")
+            raise self._endpoint.explain(LinkError("closed by the server"))
         self.engine.received(count)
         return True
 
@@ -232,6 +234,7 @@ class Session:
             self._writer.cancel()
             self._writer = None
         if self._stream is not None:
+            self._endpoint.handshake_over()
             self._stream.close()
             self._stream = None
         self._backlog = []
@@ -422,6 +425,7 @@ class Session:
     def report(self, what, detail):
         if what == mqtt.ONLINE_AGAIN:
             self._enter(ONLINE)
+            self._endpoint.handshake_over()
         self._tell(what, detail)
 
     def write(self, buf, size):
@@ -429,8 +433,8 @@ class Session:
         if not self._backlog:
             try:
                 written = self._stream.write(buf, size) or 0
-            except OSError as e:
-                self._fail(LinkError("connection lost", CONNECT, e.errno))
+            except (OSError, ValueError) as e:
+                self._fail(self._endpoint.explain(e))
                 return
             if written == size:
                 return
@@ -442,14 +446,14 @@ class Session:
     async def _write_backlog(self, stream):
         backlog = self._backlog
         while backlog:
-            await _writable(stream)
+            await _writable(self._pollable)
             if stream is not self._stream:
                 return
             try:
                 # Packet by packet: TLS wants a refused write again with the same bytes.
                 written = stream.write(backlog[0])
-            except OSError as e:
-                self._fail(LinkError("connection lost", CONNECT, e.errno))
+            except (OSError, ValueError) as e:
+                self._fail(self._endpoint.explain(e))
                 return
             if written:
                 self._backlog_bytes -= written

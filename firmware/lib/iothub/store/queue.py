@@ -1,5 +1,9 @@
-"""Messages that wait for a connection, oldest first. This one lives in RAM: it survives an
-outage, not a power cut."""
+"""Messages that wait for a connection, oldest first. RamQueue keeps them in RAM: they survive an
+outage, not a power cut; store/flash_queue.py has the one that survives both.
+
+A message is put, taken when it is handed to the window, and settled when it is acknowledged.
+Until then it counts against the bounds.
+"""
 
 from iothub.errors import QueueFull
 
@@ -7,43 +11,115 @@ MAX_MESSAGES = 50
 MAX_BYTES = 8192
 
 
-class RamQueue:
-    """A bounded first-in first-out of (topic, payload, token, retain). When it is full it refuses
-    (the default) or drops the oldest, which `dropped` counts."""
+class Entry:
+    """One message. `topic` and `payload` are bytes-like, and whoever took the entry may drop them;
+    `token` is what put() was given. `packet_id` 0 leaves the choice to the sender. `dup`: it may
+    have been sent before. `size_bytes`: what it counts."""
 
-    def __init__(self, max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES, drop_oldest=False):
-        self._entries = []
-        self._bytes = 0
+    packet_id = 0
+    dup = False
+
+    def __init__(self, topic, payload, token, retain, size_bytes):
+        self.topic = topic
+        self.payload = payload
+        self.token = token
+        self.retain = retain
+        self.size_bytes = size_bytes
+
+    def __getitem__(self, index):
+        return (self.topic, self.payload, self.token, self.retain)[index]
+
+
+class BoundedQueue:
+    """What both queues share: the bounds, the policy and the accounts. `unsettled` counts the
+    messages kept, `dropped` those that made room for newer ones, `writes` those to the flash;
+    len() those not taken yet.
+
+    A queue has _keep() (stores a message; may raise, and then nothing changed), peek(), _advance()
+    (the entry that peek() gave was taken) and _forget() (an entry was settled).
+    """
+
+    _OVERHEAD_BYTES = 0
+
+    def __init__(self, max_messages, max_bytes, drop_oldest):
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._drop_oldest = drop_oldest
+        self._taken = []
+        self._taken_bytes = 0
+        self._bytes = 0
+        self.unsettled = 0
         self.dropped = 0
+        self.writes = 0
 
     def __len__(self):
-        return len(self._entries)
+        return self.unsettled - len(self._taken)
 
     def put(self, topic, payload, token=None, retain=0):
-        """Keeps a copy of the message. Returns the tokens of messages dropped for it. Raises
-        QueueFull; then nothing was kept and nothing lost."""
-        size = len(topic) + len(payload)
-        evicted = []
-        if size > self._max_bytes:
+        """Keeps a copy of the message. Returns the tokens of messages dropped for it, which are
+        the oldest that nobody took. Raises QueueFull; then nothing was kept and nothing lost."""
+        size_bytes = self._OVERHEAD_BYTES + len(topic) + len(payload)
+        if size_bytes > self._max_bytes:
             raise QueueFull("the message is larger than the whole queue")
-        while len(self._entries) >= self._max_messages or self._bytes + size > self._max_bytes:
-            if not self._drop_oldest:
-                raise QueueFull("the offline queue is full")
-            evicted.append(self.peek()[2])
-            self.drop()
+        # What has to stay.
+        if self._drop_oldest:
+            messages = len(self._taken)
+            total_bytes = self._taken_bytes
+        else:
+            messages = self.unsettled
+            total_bytes = self._bytes
+        if messages >= self._max_messages or total_bytes + size_bytes > self._max_bytes:
+            raise QueueFull("the offline queue is full")
+        # Before others go for it, since this may fail.
+        self._keep(topic, payload, token, retain, size_bytes)
+        self._bytes += size_bytes
+        self.unsettled += 1
+        evicted = []
+        while self.unsettled > self._max_messages or self._bytes > self._max_bytes:
+            entry = self.take()
+            evicted.append(entry.token)
+            self.settle(entry)
             self.dropped += 1
-        self._entries.append((bytes(topic), bytes(payload), token, retain))
-        self._bytes += size
         return evicted
 
-    def peek(self):
-        """The oldest message, which stays."""
-        return self._entries[0]
+    def take(self):
+        """Marks the entry that peek() gives as taken, and returns it."""
+        entry = self.peek()
+        if entry is not None:
+            self._advance(entry)
+            self._taken.append(entry)
+            self._taken_bytes += entry.size_bytes
+        return entry
+
+    def settle(self, entry):
+        """Forgets a taken entry, in whatever order."""
+        self._taken.remove(entry)
+        self._taken_bytes -= entry.size_bytes
+        self._bytes -= entry.size_bytes
+        self.unsettled -= 1
+        self._forget(entry)
 
     def drop(self):
         """Forgets the oldest message."""
-        topic, payload, _, _ = self._entries.pop(0)
-        self._bytes -= len(topic) + len(payload)
+        self.settle(self.take())
+
+
+class RamQueue(BoundedQueue):
+    """Refuses a message when it is full (the default), or drops the oldest."""
+
+    def __init__(self, max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES, drop_oldest=False):
+        super().__init__(max_messages, max_bytes, drop_oldest)
+        self._waiting = []
+
+    def peek(self):
+        """The oldest entry that was not taken yet, or None."""
+        return self._waiting[0] if self._waiting else None
+
+    def _keep(self, topic, payload, token, retain, size_bytes):
+        self._waiting.append(Entry(bytes(topic), bytes(payload), token, retain, size_bytes))
+
+    def _advance(self, entry):
+        self._waiting.pop(0)
+
+    def _forget(self, entry):
+        pass

@@ -1,0 +1,129 @@
+"""WebSocket (RFC 6455), the client's side: opening handshake and frames. Pure.
+
+MQTT rides in binary frames; where frames begin and end means nothing to it (MQTT 3.1.1, 6.0).
+"""
+
+import binascii
+import hashlib
+
+from iothub.compat import const
+from iothub.errors import ProtocolError
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+CONTINUATION = const(0)
+TEXT = const(1)
+BINARY = const(2)
+CLOSE = const(8)
+PING = const(9)
+PONG = const(10)
+
+MAX_HEAD_BYTES = const(2048)  # of the server's answer to the handshake
+MAX_CONTROL_BYTES = const(125)
+MAX_HEADER_BYTES = const(14)
+_MASK_CHUNK_BYTES = const(64)
+
+
+def handshake_key(random16):
+    """The Sec-WebSocket-Key (bytes) of 16 random bytes."""
+    return binascii.b2a_base64(random16)[:-1]
+
+
+def handshake_request(host, port, path, key):
+    """The HTTP request (bytes). `host` and `path` str, `key` from handshake_key()."""
+    return (
+        "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n"
+        "Sec-WebSocket-Key: %s\r\n\r\n" % (path, host, port, key.decode())
+    ).encode()
+
+
+def check_answer(head, key):
+    """Raises ProtocolError unless `head`, the server's answer up to its empty line (bytes),
+    agrees to speak MQTT over WebSocket and proves to have read `key`."""
+    lines = head.split(b"\r\n")
+    status = lines[0].split(b" ")
+    if len(status) < 2 or not status[0].startswith(b"HTTP/1.") or status[1] != b"101":
+        raise ProtocolError("websocket: answered " + _printable(lines[0]))
+    fields = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(b":")
+        fields[name.strip().lower()] = value.strip()
+    proof = binascii.b2a_base64(hashlib.sha1(key + _GUID).digest())[:-1]
+    if fields.get(b"sec-websocket-accept") != proof:
+        raise ProtocolError("websocket: wrong Sec-WebSocket-Accept")
+    if fields.get(b"sec-websocket-protocol") != b"mqtt":
+        raise ProtocolError("websocket: the server does not agree to mqtt")
+    if b"sec-websocket-extensions" in fields:
+        raise ProtocolError("websocket: an extension nobody asked for")
+
+
+def put_frame(buf, opcode, payload, size, mask):
+    """Writes a whole masked frame of payload[:size] to `buf` and returns its length. `mask` is 4
+    random bytes; `buf` must hold size + MAX_HEADER_BYTES."""
+    buf[0] = 0x80 | opcode
+    at = 2
+    if size < 126:
+        buf[1] = 0x80 | size
+    elif size < 65536:
+        buf[1] = 0x80 | 126
+        buf[2] = size >> 8
+        buf[3] = size & 255
+        at = 4
+    else:
+        raise ValueError("frame over 64 KiB")
+    buf[at : at + 4] = mask
+    at += 4
+    # XOR as one big integer a chunk: byte by byte it takes seconds for 16 KiB on the chip.
+    pattern = int.from_bytes(mask * (_MASK_CHUNK_BYTES // 4), "big")
+    done = 0
+    while done < size:
+        n = min(_MASK_CHUNK_BYTES, size - done)
+        part = int.from_bytes(payload[done : done + n], "big")
+        part ^= pattern >> 8 * (_MASK_CHUNK_BYTES - n)
+        buf[at : at + n] = part.to_bytes(n, "big")
+        at += n
+        done += n
+    return at
+
+
+def header_size(buf, have):
+    """How many bytes the frame header at the start of `buf` takes in all, `have` of which are
+    there; 2 while that cannot be said yet. Raises ProtocolError for what no server sends."""
+    if have < 2:
+        return 2
+    opcode = buf[0] & 15
+    length = buf[1] & 127
+    if buf[0] & 0x70 or buf[1] & 0x80:
+        raise ProtocolError("websocket: reserved bits or a masked frame")
+    if opcode > BINARY and (opcode < CLOSE or opcode > PONG):
+        raise ProtocolError("websocket: opcode %d" % opcode)
+    if opcode == TEXT:
+        raise ProtocolError("websocket: a text frame, which MQTT has not")
+    if opcode >= CLOSE and (length > MAX_CONTROL_BYTES or not buf[0] & 0x80):
+        raise ProtocolError("websocket: a control frame that is long or fragmented")
+    return 2 if length < 126 else 4 if length == 126 else 10
+
+
+def payload_size(buf):
+    """The payload length a complete header tells. Raises ProtocolError over 31 bits."""
+    length = buf[1] & 127
+    if length == 126:
+        return buf[2] << 8 | buf[3]
+    if length == 127:
+        if buf[2] or buf[3] or buf[4] or buf[5] or buf[6] & 0x80:
+            raise ProtocolError("websocket: a frame over 2 GiB")
+        return int.from_bytes(buf[6:10], "big")
+    return length
+
+
+def close_reason(payload):
+    """What a close frame says, in words: "1002 protocol error"."""
+    if len(payload) < 2:
+        return "no reason"
+    code = payload[0] << 8 | payload[1]
+    return "%d %s" % (code, _printable(payload[2:]))
+
+
+def _printable(data):
+    return "".join([chr(c) if 32 <= c < 127 else "?" for c in bytes(data)[:60]])

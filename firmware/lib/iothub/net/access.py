@@ -1,0 +1,91 @@
+"""What the configured transport means: which host and port, which layers, which kind of login.
+PROTOCOL sections 1.1, 1.2 and 2; the table is also the README's."""
+
+from binascii import hexlify
+
+from iothub import signing
+from iothub.credentials import random_letters
+from iothub.net.endpoint import Endpoint
+
+# transport: (port, TLS by "certificates" or "psk", WebSocket)
+_LAYERS = {
+    "tcp": (1883, None, False),
+    "tls": (8883, "certificates", False),
+    "psk": (8883, "psk", False),
+    "ws": (80, None, True),
+    "wss": (443, "certificates", True),
+}
+
+
+class Access:
+    """`endpoint` for the session, and login() for each attempt. Raises BadInput for what this
+    configuration cannot do on this firmware."""
+
+    def __init__(self, config, network=None):
+        self.transport = transport = config.transport
+        if transport == "auto":
+            self.transport = transport = _best(config)
+        port, kind, websocket = _LAYERS[transport]
+        self._client_id = config.identity.client_id
+        self._hmac = None
+        self._rsa_key = None
+        security = None
+        if kind == "psk":
+            from iothub.net.tls import PreSharedKey
+
+            security = PreSharedKey(self._client_id, config.secret.decoded)
+        else:
+            if kind:
+                security = self._certificates(config, websocket)
+            if config.secret is not None:
+                self._hmac = signing.Hmac(config.secret.decoded, config.algorithm)
+        self.endpoint = Endpoint(
+            config.host or _host(config, websocket),
+            config.port or port,
+            network,
+            security,
+            config.websocket_path if websocket else None,
+        )
+
+    def _certificates(self, config, websocket):
+        from iothub.net import tls
+
+        certificate = key = None
+        if config.certificate:
+            certificate = tls.read_der(config.certificate, "certificate")
+            key = tls.read_der(config.private_key, "private_key")
+            if websocket:
+                self._rsa_key = key
+        return tls.Certificates(tls.load_anchors(config.ca), certificate, key)
+
+    def login(self, expiry_s):
+        """(client id, user name, password or None) as bytes, valid until `expiry_s`."""
+        username = signing.mqtt_username(self._client_id, random_letters(5), expiry_s)
+        password = None  # TLS has proved the device already
+        if self._hmac is not None:
+            password = signing.mqtt_password(self._hmac, username)
+        elif self._rsa_key is not None:
+            from iothub import rsa
+
+            signature = rsa.sign(rsa.private_key(self._rsa_key), username)
+            password = hexlify(signature) + b";rsa-sha256"
+        return self._client_id, username, password
+
+
+def _best(config):
+    """Pre-shared key where the firmware has it, else certificates: verified either way."""
+    if config.certificate:
+        return "tls"
+    from iothub.net import tls
+
+    if tls.psk_available() and len(config.secret.decoded) <= 32:
+        return "psk"
+    return "tls"
+
+
+def _host(config, websocket):
+    from iothub import regions
+
+    if websocket:
+        return regions.websocket_host(config.region, config.product_id)
+    return regions.mqtt_host(config.region, config.product_id)
