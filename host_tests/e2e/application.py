@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 _TIMEOUT_S = 15.0
 
@@ -30,7 +31,7 @@ class Application:
         self.on_message: Callable[[Message], None] | None = None
         self._address = host, port
         self._filters = filters
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
         if login:
             self._client.username_pw_set(*login)
         self._client.max_inflight_messages_set(1000)

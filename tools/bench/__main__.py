@@ -1,0 +1,138 @@
+"""`python -m tools.bench`: QoS 1 publishes per second, against mosquitto on this machine. What is
+required are ratios within one run; the numbers themselves depend on the machine.
+
+Ends with status 1 when a ratio falls short.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.bench import report, round_trip
+from tools.bench.contestants import (
+    CONTESTANTS,
+    PAHO,
+    SESSION,
+    UMQTT,
+    UMQTT_NODELAY,
+    BenchError,
+    Contestant,
+)
+from tools.bench.mosquitto import Mosquitto, MosquittoError
+from tools.bench.paho_client import PAYLOAD
+
+WINDOW = 20
+# With Nagle's algorithm the broker holds back acknowledgements, and that would be measured.
+BROKER_SETTINGS = ("set_tcp_nodelay true",)
+BROKER = "mosquitto with " + ", ".join(BROKER_SETTINGS)
+DELAY_EACH_WAY_MS = 10
+_ROUND_TRIPS = 40
+
+
+@dataclass
+class Figures:
+    """What was measured in each round, over one kind of link."""
+
+    round_trips_s: list[float] = field(default_factory=list)
+    rates_per_s: dict[Contestant, list[float]] = field(default_factory=dict)
+
+    def rate_per_s(self, contestant: Contestant) -> float:
+        return statistics.median(self.rates_per_s[contestant])
+
+    @property
+    def bound_per_s(self) -> float:
+        """What a full window can reach at most: it moves once in a round trip."""
+        return WINDOW / statistics.median(self.round_trips_s)
+
+
+def ratios(loopback: Figures, delayed: Figures) -> list[report.Ratio]:
+    ours = loopback.rate_per_s(SESSION)
+    ours_delayed = delayed.rate_per_s(SESSION)
+    return [
+        report.Ratio("loopback", UMQTT.name, ours / loopback.rate_per_s(UMQTT), 400),
+        report.Ratio("loopback", UMQTT_NODELAY.name, ours / loopback.rate_per_s(UMQTT_NODELAY), 2),
+        report.Ratio("loopback", PAHO.name, ours / loopback.rate_per_s(PAHO), 2),
+        report.Ratio("delayed", "20 / round trip", ours_delayed / delayed.bound_per_s, 0.9),
+        report.Ratio("delayed", PAHO.name, ours_delayed / delayed.rate_per_s(PAHO), 1.4),
+    ]
+
+
+def measure(rounds: int, scale: float, directory: Path) -> tuple[Figures, Figures]:
+    """Interleaves everything in every round, so that a busy minute of the machine strikes all."""
+    loopback, delayed = Figures(), Figures()
+    with (
+        Mosquitto(directory, ("allow_anonymous true", *BROKER_SETTINGS)) as broker,
+        _delaying(broker) as delayed_port,
+    ):
+        for number in range(1, rounds + 1):
+            for figures, port, delay in (
+                (loopback, broker.port, False),
+                (delayed, delayed_port, True),
+            ):
+                trips = max(3, int(_ROUND_TRIPS * scale))
+                figures.round_trips_s.append(round_trip.measure_s(broker.host, port, trips))
+                for contestant in CONTESTANTS:
+                    _progress(f"round {number} of {rounds}: {contestant.name}")
+                    count = contestant.delayed_count if delay else contestant.count
+                    count = max(2, int(count * scale))
+                    rate_per_s = contestant.rate_per_s(broker.host, port, count)
+                    figures.rates_per_s.setdefault(contestant, []).append(rate_per_s)
+    _progress("")
+    return loopback, delayed
+
+
+@contextmanager
+def _delaying(broker: Mosquitto) -> Iterator[int]:
+    """The port of a proxy, a process of its own, that adds the delay in each direction."""
+    command = [sys.executable, "-m", "tools.faults", "--target", f"{broker.host}:{broker.port}"]
+    with subprocess.Popen(
+        [*command, "--delay-ms", str(DELAY_EACH_WAY_MS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as proxy:
+        assert proxy.stdin is not None and proxy.stdout is not None
+        try:
+            address = proxy.stdout.readline()
+            if not address:
+                raise BenchError("the delaying proxy does not start")
+            yield int(address.rpartition(":")[2])
+        finally:
+            proxy.stdin.close()  # ends it
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="the median of so many is told")
+    parser.add_argument("--scale", type=float, default=1, help="times as many messages a round")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        try:
+            loopback, delayed = measure(options.rounds, options.scale, Path(directory))
+        except (BenchError, MosquittoError, round_trip.RoundTripError) as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 2
+    print(
+        f"{BROKER}; window {WINDOW}, payloads of {len(PAYLOAD)} bytes,"
+        f" median of {options.rounds} interleaved rounds"
+    )
+    report.print_rates("loopback", loopback.round_trips_s, loopback.rates_per_s)
+    report.print_rates("delayed", delayed.round_trips_s, delayed.rates_per_s)
+    found = ratios(loopback, delayed)
+    report.print_ratios(found)
+    return 0 if all(ratio.ok for ratio in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
