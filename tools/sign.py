@@ -19,7 +19,7 @@ from iothub.signing import (
     SDK_APP_ID,
     SHA1,
     SHA256,
-    Hmac,
+    hmac_key,
     mqtt_password,
     mqtt_username,
 )
@@ -75,7 +75,7 @@ def main() -> int:
         print(f"sign: {error}", file=sys.stderr)
         return 2
     username = mqtt_username(identity.client_id, connection_id, expiry_s, arguments.app_id)
-    password = mqtt_password(Hmac(secret.decoded, arguments.algorithm), username)
+    password = mqtt_password(hmac_key(secret.decoded, arguments.algorithm), username)
     print(f"clientid: {identity.client_id.decode()}")
     print(f"username: {username.decode()}")
     print(f"password: {password.decode()}")

@@ -20,36 +20,33 @@ FAR_FUTURE_S = 253402300799
 SDK_APP_ID = "12010126"  # fixed by the documents ("username 字段")
 
 _BLOCK_BYTES = 64
-_INNER = int.from_bytes(b"\x36" * _BLOCK_BYTES, "big")
-_OUTER = int.from_bytes(b"\x5c" * _BLOCK_BYTES, "big")
+_INNER = int.from_bytes(b"\x36" * _BLOCK_BYTES, "little")
+_OUTER = int.from_bytes(b"\x5c" * _BLOCK_BYTES, "little")
 
 
-class Hmac:
-    """HMAC with one key, made ready for many messages. `key` is bytes of any length."""
+def hmac_key(key, algorithm=SHA256):
+    """`key` (bytes of any length) made ready for hmac(), once for many messages. A plain tuple: an
+    instance would cost as much as two of the four hashes. It is as secret as the key."""
+    make = _HASHES.get(algorithm)
+    if make is None:
+        raise BadInput("algorithm", "must be hmacsha256 or hmacsha1")
+    if len(key) > _BLOCK_BYTES:
+        key = make(key).digest()
+    # One big-integer XOR a pad, where a loop over 64 bytes costs more than the hashes. Being
+    # little-endian fills the key up with zeros at its end, as HMAC wants it.
+    number = int.from_bytes(key, "little")
+    inner = (number ^ _INNER).to_bytes(_BLOCK_BYTES, "little")
+    return make, inner, (number ^ _OUTER).to_bytes(_BLOCK_BYTES, "little"), algorithm
 
-    def __init__(self, key, algorithm=SHA256):
-        try:
-            self._hash = _HASHES[algorithm]
-        except KeyError:
-            raise BadInput("algorithm", "must be hmacsha256 or hmacsha1")
-        self.algorithm = algorithm
-        if len(key) > _BLOCK_BYTES:
-            key = self._hash(key).digest()
-        # One big-integer XOR a pad: a loop over 64 bytes costs more than the hashes.
-        number = int.from_bytes(key, "big") << (8 * (_BLOCK_BYTES - len(key)))
-        self._inner = (number ^ _INNER).to_bytes(_BLOCK_BYTES, "big")
-        self._outer = (number ^ _OUTER).to_bytes(_BLOCK_BYTES, "big")
 
-    def digest(self, message):
-        """The raw HMAC of `message` (bytes), 32 or 20 bytes."""
-        inner = self._hash(self._inner)
-        inner.update(message)
-        outer = self._hash(self._outer)
-        outer.update(inner.digest())
-        return outer.digest()
-
-    def __repr__(self):
-        return "Hmac(***)"
+def hmac(ready_key, message):
+    """The raw HMAC (32 or 20 bytes) of `message` (bytes), with a key from hmac_key()."""
+    make, inner, outer, _ = ready_key
+    inner = make(inner)
+    inner.update(message)
+    outer = make(outer)
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 def mqtt_username(client_id, connection_id, expiry_s=FAR_FUTURE_S, app_id=SDK_APP_ID):
@@ -58,7 +55,7 @@ def mqtt_username(client_id, connection_id, expiry_s=FAR_FUTURE_S, app_id=SDK_AP
     return b"%s;%s;%s;%d" % (client_id, app_id.encode(), connection_id.encode(), expiry_s)
 
 
-def mqtt_password(hmac, username):
-    """The MQTT password (bytes) for a user name (bytes): "hex;algorithm". `hmac` is an Hmac keyed
-    with the secret's decoded bytes, kept by the caller: its pads are made once."""
-    return binascii.hexlify(hmac.digest(username)) + b";" + hmac.algorithm.encode()
+def mqtt_password(ready_key, username):
+    """The MQTT password (bytes) for a user name (bytes): "hex;algorithm". `ready_key` is
+    hmac_key() of the secret's decoded bytes."""
+    return binascii.hexlify(hmac(ready_key, username)) + b";" + ready_key[3].encode()

@@ -12,7 +12,7 @@ _secret = Secret("c2l4dGVlbiBieXRlcyEhIQ==")
 _username = signing.mqtt_username(_identity.client_id, "QWERT")
 _inner_pad = bytes(64)
 _outer_pad = bytes(64)
-_kept = signing.Hmac(_secret.decoded)
+_kept = signing.hmac_key(_secret.decoded)
 
 
 def _raw():
@@ -24,11 +24,11 @@ def _raw():
 
 
 def _fresh_key():
-    return signing.Hmac(_secret.decoded).digest(_username)
+    return signing.hmac(signing.hmac_key(_secret.decoded), _username)
 
 
 def _kept_key():
-    return _kept.digest(_username)
+    return signing.hmac(_kept, _username)
 
 
 def _password():

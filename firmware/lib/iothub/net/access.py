@@ -27,7 +27,7 @@ class Access:
             self.transport = transport = _best(config)
         port, kind, websocket = _LAYERS[transport]
         self._client_id = config.identity.client_id
-        self._hmac = None
+        self._ready_key = None
         self._rsa_key = None
         security = None
         if kind == "psk":
@@ -38,7 +38,7 @@ class Access:
             if kind:
                 security = self._certificates(config, websocket)
             if config.secret is not None:
-                self._hmac = signing.Hmac(config.secret.decoded, config.algorithm)
+                self._ready_key = signing.hmac_key(config.secret.decoded, config.algorithm)
         self.endpoint = Endpoint(
             config.host or _host(config, websocket),
             config.port or port,
@@ -62,8 +62,8 @@ class Access:
         """(client id, user name, password or None) as bytes, valid until `expiry_s`."""
         username = signing.mqtt_username(self._client_id, random_letters(5), expiry_s)
         password = None  # TLS has proved the device already
-        if self._hmac is not None:
-            password = signing.mqtt_password(self._hmac, username)
+        if self._ready_key is not None:
+            password = signing.mqtt_password(self._ready_key, username)
         elif self._rsa_key is not None:
             from iothub import rsa
 

@@ -1,5 +1,4 @@
-"""Where a session connects to: opens a stream to one host, through the layers it was given, and
-remembers the address."""
+"""Where a client connects to: a host with the layers to reach it, and its address remembered."""
 
 import asyncio
 
@@ -26,49 +25,39 @@ class Endpoint:
         self._address = None
         self._holds_handshake = False
 
+    def begin(self):
+        """A transport.Opening, for a driver that waits by itself. Raises LinkError."""
+        # DNS blocks everything else, so an address that worked is used until it fails.
+        if self._address is None:
+            self._address = transport.resolve(self._host, self._port)
+        address = self._address
+        return transport.Opening(address, self._host, self._port, self._security, self._path)
+
     async def open(self):
         """(stream, what to poll for it). Raises LinkError. The caller says handshake_over() when
         the first answer came, or when it closed the stream."""
         if self._network is not None:
             await self._network.up()
-        # DNS blocks everything else, so an address that worked is used until it fails.
-        if self._address is None:
-            self._address = transport.resolve(self._host, self._port)
+        if self._security is not None:
+            if Endpoint._handshake is None:
+                Endpoint._handshake = asyncio.Lock()
+            await Endpoint._handshake.acquire()
+            self._holds_handshake = True
         opening = None
         try:
-            opening = transport.TcpOpening(self._address)
-            stream = opening.step()
-            while stream is None:
+            opening = self.begin()
+            while not opening.step():
                 await asyncio.sleep_ms(_POLL_MS)
-                stream = opening.step()
-            if self._security is not None:
-                await self._begin_handshake()
-                stream = self._security.wrap(stream, self._host)
-            if self._path is None:
-                return stream, stream
-            return await self._open_websocket(stream)
-        except (IoTHubError, OSError, ValueError, asyncio.CancelledError) as e:
+            return opening.stream, opening.pollable
+        except BaseException as e:
             self._address = None
+            error = e
+            if isinstance(e, (OSError, ValueError)):
+                error = self.explain(e)
             self.handshake_over()
             if opening is not None:
                 opening.close()
-            if isinstance(e, (IoTHubError, asyncio.CancelledError)):
-                raise
-            raise self.explain(e)
-
-    async def _open_websocket(self, source):
-        from iothub.net.websocket import WebSocketStream
-
-        stream = WebSocketStream(source, self._host, self._port, self._path)
-        while not stream.step():
-            await asyncio.sleep_ms(_POLL_MS)
-        return stream, source
-
-    async def _begin_handshake(self):
-        if Endpoint._handshake is None:
-            Endpoint._handshake = asyncio.Lock()
-        await Endpoint._handshake.acquire()
-        self._holds_handshake = True
+            raise error
 
     def handshake_over(self):
         """Lets the next TLS handshake begin."""

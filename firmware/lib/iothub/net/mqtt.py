@@ -18,24 +18,26 @@ from iothub.errors import (
     RECEIVE,
     BadInput,
     DeadlineError,
-    IoTHubError,
     LinkError,
     NotConnected,
     SubscribeRefused,
 )
 from iothub.mqtt import engine as mqtt
 from iothub.mqtt.packet import publish_size
-from iothub.net import transport
+from iothub.net.endpoint import Endpoint
 from iothub.profiles import Plain
 from iothub.store.queue import RamQueue
 from iothub.timeouts import TCP_CONNECT_MS, TICK_MS, WRITE_STALL_MS
 
+_POLL_MS = const(20)
 _MAX_INBOX = const(32)  # messages read while waiting for something else, not yet called back
 
 
 class MQTTClient(simple.MQTTClient):
-    """See umqtt.simple. `profile` (profiles.py) holds the service's rules; the default has none
-    beyond MQTT's own. A refused login raises LoginRefused, a refused filter SubscribeRefused."""
+    """See umqtt.simple. `ssl`: None or False for plain TCP, True for TLS that trusts the anchors
+    in the folder "trust", or one of net/tls.py. `profile` (profiles.py) holds the service's rules;
+    the default has none beyond MQTT's own, `endpoint` (net/endpoint.py) replaces server, port and
+    ssl. A refused login raises LoginRefused, a refused filter SubscribeRefused."""
 
     def __init__(
         self,
@@ -48,18 +50,24 @@ class MQTTClient(simple.MQTTClient):
         ssl=None,
         ssl_params=None,
         profile=None,
+        endpoint=None,
     ):
-        if ssl:
-            raise BadInput("ssl", "this client speaks plain TCP only as yet")
+        if ssl is True:
+            from iothub.net import tls
+
+            ssl = tls.Certificates(tls.load_anchors("trust"))
         super().__init__(client_id, server, port, user, password, keepalive, ssl, ssl_params or {})
         self._profile = profile or Plain()
         self._profile.check_connect(keepalive)
+        self._endpoint = endpoint or Endpoint(server, self.port, None, self.ssl or None)
         # The queue of this client stays empty: a publish blocks until it is acknowledged.
         self._engine = mqtt.Engine(self, RamQueue(), keepalive)
         self._poller = select.poll()
         self._inbox = []
+        self._unacknowledged_id = 0  # of the message that is being called back
         self._ticked_ms = ticks_ms()
         self._will = None
+        self._pollable = None
         self._session_present = False
         self.dropped = 0  # messages that came while the inbox was full
 
@@ -76,15 +84,15 @@ class MQTTClient(simple.MQTTClient):
         engine = self._engine
         engine.clean_session = clean_session
         started_ms = ticks_ms()
-        opening = transport.TcpOpening(transport.resolve(self.server, self.port))
-        self.sock = None
-        while self.sock is None:
-            left_ms = timeout_ms - ticks_diff(ticks_ms(), started_ms)
-            if left_ms <= 0:
-                opening.close()
+        opening = self._endpoint.begin()
+        self.sock = opening.stream
+        while not self._link(opening.step, _POLL_MS):
+            if ticks_diff(ticks_ms(), started_ms) > timeout_ms:
+                self._drop_link()
                 raise DeadlineError("no connection in time", NETWORK)
-            self.sock = opening.step(min(left_ms, TICK_MS))
-        self._poller.register(self.sock, select.POLLIN)
+        self.sock = opening.stream
+        self._pollable = opening.pollable
+        self._poller.register(self._pollable, select.POLLIN)
         self._session_present = False
         self._link(
             engine.connect,
@@ -161,8 +169,13 @@ class MQTTClient(simple.MQTTClient):
     def _call_back(self):
         if not self._inbox:
             return None
-        header, topic, msg = self._inbox.pop(0)
-        self.cb(topic, msg)
+        header, topic, msg, self._unacknowledged_id = self._inbox.pop(0)
+        try:
+            self.cb(topic, msg)
+        finally:
+            # Only now, so that a server with a window cannot send more than the inbox holds.
+            if self._unacknowledged_id:
+                self._link(self._engine.acknowledge, self._unacknowledged_id)
         return header
 
     # Driving the engine
@@ -193,12 +206,14 @@ class MQTTClient(simple.MQTTClient):
         engine = self._engine
         engine.advance(elapsed_ms)
         engine.last_header = 0
-        if self._poller.poll(wait_ms):
+        # Read before polling: TLS and WebSocket may hold bytes that the socket no longer has.
+        count = self.sock.readinto(engine.space())
+        if count is None and self._poller.poll(wait_ms):
             count = self.sock.readinto(engine.space())
-            if count == 0:
-                raise LinkError("closed by the server", RECEIVE)
-            if count:
-                engine.received(count)
+        if count == 0:
+            raise LinkError("closed by the server", RECEIVE)
+        if count:
+            engine.received(count)
         return engine.last_header or None
 
     def _link(self, action, *args):
@@ -207,16 +222,18 @@ class MQTTClient(simple.MQTTClient):
             return action(*args)
         except BadInput:
             raise
-        except OSError as e:
+        except (OSError, ValueError) as e:  # ValueError: TLS refuses a certificate that way
             self._drop_link()
-            if isinstance(e, IoTHubError):
-                raise
-            raise LinkError("connection lost", CONNECT, e.errno)
+            raise self._endpoint.explain(e)
 
     def _drop_link(self):
         self._engine.closed()
+        self._unacknowledged_id = 0  # ids mean nothing on the next link
+        self._inbox = [(header, topic, msg, 0) for header, topic, msg, _ in self._inbox]
+        if self._pollable is not None:
+            self._poller.unregister(self._pollable)
+            self._pollable = None
         if self.sock is not None:
-            self._poller.unregister(self.sock)
             self.sock.close()
             self.sock = None
 
@@ -233,16 +250,17 @@ class MQTTClient(simple.MQTTClient):
             elif ticks_diff(ticks_ms(), started_ms) > WRITE_STALL_MS:
                 raise DeadlineError("the socket takes no more bytes", CONNECT)
             else:
-                self._poller.modify(self.sock, select.POLLOUT)
-                self._poller.poll(TICK_MS)
-                self._poller.modify(self.sock, select.POLLIN)
+                self._poller.modify(self._pollable, select.POLLOUT)
+                self._poller.poll(_POLL_MS)
+                self._poller.modify(self._pollable, select.POLLIN)
 
     def deliver(self, subscription, topic, payload):
         if len(self._inbox) >= _MAX_INBOX:
             self.dropped += 1
             return False
-        self._inbox.append((self._engine.last_header, topic, bytes(payload)))
-        return True
+        engine = self._engine
+        self._inbox.append((engine.last_header, topic, bytes(payload), engine.received_id))
+        return False  # acknowledged when it was called back
 
     def acknowledged(self, arrived):
         arrived[0] = 1

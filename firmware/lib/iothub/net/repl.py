@@ -5,32 +5,35 @@
 >>> hub.publish("event", "hello", qos=1); hub.listen(10)
 """
 
-from random import getrandbits
 from time import sleep_ms, ticks_diff, ticks_ms
 
 from iothub import config as configuration
-from iothub import signing, topics
+from iothub import topics
+from iothub.net.access import Access
 from iothub.net.mqtt import MQTTClient
 from iothub.profiles import IoTHub
+from iothub.signing import FAR_FUTURE_S
 
 _POLL_MS = 20
 
 
 class Console(MQTTClient):
     """net/mqtt.py's client that knows its device: short topic names, and messages printed as they
-    come unless set_callback() says otherwise."""
+    come unless set_callback() says otherwise. It expects the network to be up."""
 
     def __init__(self, config):
         self._identity = identity = config.identity
-        username = signing.mqtt_username(identity.client_id, "%05d" % (getrandbits(30) % 100000))
+        access = Access(config)
+        client_id, username, password = access.login(FAR_FUTURE_S)
         super().__init__(
-            identity.client_id,
-            config.host,
-            config.port,
+            client_id,
+            "",
+            0,
             username,
-            signing.mqtt_password(signing.Hmac(config.secret.decoded, config.algorithm), username),
+            password,
             config.keepalive_s,
             profile=IoTHub(identity),
+            endpoint=access.endpoint,
         )
         self.set_callback(_show)
 

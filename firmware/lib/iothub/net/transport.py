@@ -1,5 +1,5 @@
-"""Opens byte streams to a server. A stream is what MicroPython's sockets are: readinto(buf[, n]),
-write(buf, n), close(), pollable, non-blocking."""
+"""Opens byte streams to a server. A stream is what MicroPython's sockets are: readinto(buf),
+write(buf[, n]), close(), non-blocking. Layers above TCP are streams over streams."""
 
 import errno
 import select
@@ -22,13 +22,18 @@ def resolve(host, port):
         raise LinkError("no address for " + host, NETWORK, -2)
 
 
-class TcpOpening:
-    """A TCP connection on its way, so that both the asyncio and the blocking driver can wait in
-    their own manner."""
+class Opening:
+    """A connection on its way up: TCP, then TLS (`security`, one of net/tls.py), then WebSocket
+    (`path`), each where it is wanted. The asyncio and the blocking driver call step() and wait in
+    their own manner; then `stream` is the stream, and `pollable` what to poll for it."""
 
-    def __init__(self, address):
+    def __init__(self, address, host, port, security=None, path=None):
+        self._host = host
+        self._port = port
+        self._security = security
+        self._path = path
         self._started_ms = ticks_ms()
-        self._sock = sock = socket.socket(address[0], socket.SOCK_STREAM)
+        self.pollable = self.stream = sock = socket.socket(address[0], socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
             # A packet is one write; without this the second small one waits for the ACK of the
@@ -46,27 +51,38 @@ class TcpOpening:
         self._poller.register(sock, select.POLLOUT)
 
     def step(self, wait_ms=0):
-        """The connected socket, or None when it takes longer than `wait_ms`. Raises LinkError."""
+        """Goes on; True when the stream is ready, false when it takes longer than `wait_ms`.
+        Raises LinkError, or what TLS raises (net/tls.py explains it)."""
+        if self._poller is not None:
+            if not self._connected(wait_ms):
+                return False
+            self._poller = None
+            if self._security is not None:
+                self.pollable = self.stream = self._security.wrap(self.stream, self._host)
+            if self._path is not None:
+                from iothub.net.websocket import WebSocketStream
+
+                self.stream = WebSocketStream(self.stream, self._host, self._port, self._path)
+        return self._path is None or self.stream.step()
+
+    def _connected(self, wait_ms):
         for _, flags in self._poller.poll(wait_ms):
             if flags & (select.POLLERR | select.POLLHUP):
                 code = self._error_code()
-                self._sock.close()
-                raise LinkError(
-                    "connection refused" if code == 111 else "cannot connect", NETWORK, code
-                )
-            return self._sock
+                refused = code == errno.ECONNREFUSED
+                raise LinkError("refused" if refused else "cannot connect", NETWORK, code)
+            return True
         if ticks_diff(ticks_ms(), self._started_ms) > TCP_CONNECT_MS:
-            self._sock.close()
             raise DeadlineError("no connection in time", NETWORK)
-        return None
+        return False
 
     def _error_code(self):
         # There is no getsockopt; the pending error comes with the next read.
         try:
-            self._sock.read(1)
+            self.stream.read(1)
         except OSError as e:
             return e.errno
         return errno.ECONNRESET
 
     def close(self):
-        self._sock.close()
+        self.stream.close()
