@@ -117,6 +117,23 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def send_some(self, data: bytes) -> int:
+        """As much as the system takes at once; TimeoutError when it takes nothing in time."""
+        return self._socket.send(data)
+
+    def set_timeout(self, timeout_s: float) -> None:
+        self._socket.settimeout(timeout_s)
+
+    def set_receive_buffer(self, size_bytes: int) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+
+    def read_bytes(self, count: int) -> bytes:
+        self._socket.settimeout(TIMEOUT_S)
+        received = bytearray()
+        while len(received) < count:
+            received += self._socket.recv(65536)
+        return bytes(received)
+
     def read_packet(self, timeout_s: float = TIMEOUT_S) -> Packet:
         """The next packet; EOFError when the server closed, TimeoutError when nothing came."""
         self._socket.settimeout(timeout_s)

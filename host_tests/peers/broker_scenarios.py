@@ -447,6 +447,26 @@ def session_survives_a_restart(server: Server) -> Any:
         return present, [message.payload for message in client.messages()]
 
 
+@agreed([(b"unacknowledged", True), (b"stored", False)])
+def restart_forgets_what_was_acknowledged(server: Server) -> Any:
+    login = server.new_device()
+    with RawClient(server.port) as client:
+        client.connect(login, clean=False)
+        client.subscribe((login.topic("control"), 1), (login.topic("data"), 1))
+        client.unsubscribe(login.topic("data"))
+        server.send(login.topic("control"), b"acknowledged", 1)
+        client.message()
+        server.send(login.topic("control"), b"unacknowledged", 1)
+        client.message(acknowledge=False)
+        client.disconnect()
+    server.send(login.topic("control"), b"stored", 1)
+    server.restart()
+    with RawClient(server.port) as client:
+        client.connect(login, clean=False)
+        server.send(login.topic("data"), b"no longer subscribed", 1)
+        return [(message.payload, message.dup) for message in client.messages()]
+
+
 @agreed((150, [0, 149]))
 def at_most_150_are_kept_offline(server: Server) -> Any:
     login = server.new_device()

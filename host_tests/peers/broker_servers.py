@@ -60,6 +60,7 @@ class HubServer:
     async def _run(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         async with Hub(self._config) as hub:
+            self.hub = hub
             self.port, self.api_port = hub.mqtt_port, hub.api_port
             ready.set()
             await self._stopping.wait()

@@ -1,6 +1,7 @@
 """What only the hub does: signed logins, permissions, services, limits and its clock."""
 
 import json
+import socket
 import time
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import pytest
 
 from host_tests.peers.broker_client import (
     CONNACK,
+    PINGREQ_BYTES,
     Login,
     RawClient,
     connect_bytes,
@@ -358,6 +360,50 @@ def test_a_publisher_that_does_not_read_its_acknowledgements_is_held_back(hub):
         for _ in range(total):
             assert client.read_packet().kind == 4
     assert hub.call("GET", "/messages?limit=10000&after=10000")["messages"][-1]["id"] == total
+
+
+def test_a_client_that_reads_nothing_is_not_read_without_end(hub):
+    """Its answers wait in the hub only up to a bound; it must read to be served."""
+    login = hub.new_device()
+    with RawClient(hub.port) as client:
+        client.connect(login)
+        (connection,) = hub.hub.broker.connections
+        _shrink_buffers(client, connection)
+        pings = PINGREQ_BYTES * 32_768
+        with pytest.raises(TimeoutError):
+            client.set_timeout(1)
+            for _ in range(200):
+                client.send_some(pings)
+        assert connection.unsent_bytes() < 1 << 20
+        assert client.read_bytes(10_000)[:10_000] == b"\xd0\0" * 5_000
+
+
+def test_a_closed_connection_is_gone_even_if_its_peer_never_reads(tmp_path):
+    server = HubServer(tmp_path / "hub.db", linger_s=0.3)
+    try:
+        login = server.new_device()
+        device = f"/products/{login.product_id}/devices/{login.device_name}"
+        with RawClient(server.port) as client:
+            client.connect(login)
+            client.subscribe((login.topic("control"), 1))
+            (connection,) = server.hub.broker.connections
+            _shrink_buffers(client, connection)
+            while connection.unsent_bytes() < 100_000:
+                server.send(login.topic("control"), bytes(15_000), 0)
+            server.call("POST", device + "/disable")
+            deadline = time.monotonic() + 3
+            while server.hub.broker.connections:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+    finally:
+        server.stop()
+
+
+def _shrink_buffers(client: RawClient, connection) -> None:
+    """Let little fit into the system's buffers, so that the hub's own fill soon."""
+    client.set_receive_buffer(4096)
+    hub_socket = connection._writer.get_extra_info("socket")
+    hub_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
 def test_oversize_is_recorded_with_its_rule(hub):
