@@ -15,6 +15,7 @@ PUBLISH = "publish"
 RECEIVE = "receive"
 KEEPALIVE = "keepalive"
 CLOCK = "clock"
+STORAGE = "storage"
 
 
 class IoTHubError(OSError):
@@ -106,6 +107,14 @@ class QueueFull(IoTHubError):
 
     code = 105
     phase = PUBLISH
+
+
+class StorageError(IoTHubError):
+    """The flash refused to be written; what was stored before still is. `code` is the system's
+    errno."""
+
+    code = 5
+    phase = STORAGE
 
 
 class NotConnected(IoTHubError):

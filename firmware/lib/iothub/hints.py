@@ -35,6 +35,9 @@ _HINTS = (
     ("DeadlineError", None, "The link is slow or dead; the device reconnects by itself"),
     ("ProtocolError", None, "Check that host and port lead to an MQTT server"),
     ("SubscribeRefused", None, "Give the topic subscribe permission in the product's topic list"),
+    ("QueueFull", 28, "Remove files from the flash, or lower the bytes of the offline queue"),
+    ("StorageError", 28, "Remove files from the flash"),
+    ("StorageError", None, "Restart the device; if it repeats, the flash is worn or broken"),
     ("QueueFull", None, "Publish less often, or raise the limits of the offline queue"),
     ("NotConnected", None, "Wait for the connection, or publish with QoS 1 to have it kept"),
 )

@@ -14,6 +14,7 @@ CLASSES = (
     ("LoginRefused", "login", 0),
     ("SubscribeRefused", "subscribe", 128),
     ("QueueFull", "publish", 105),
+    ("StorageError", "storage", 5),
     ("NotConnected", "publish", 107),
 )
 
