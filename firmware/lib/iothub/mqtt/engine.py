@@ -5,7 +5,8 @@ The driver hands itself in. The engine calls, and the driver has:
   write(buf, size)              send the first `size` bytes of buf, or keep a copy to send next
   deliver(subscription, topic, payload)  a message: bytes and a memoryview that dies on return;
                                 subscription is None when none matches; a false answer means
-                                "not taken": the message is not acknowledged
+                                "not taken": a QoS 1 message is not acknowledged, unless the
+                                driver calls acknowledge(received_id) later
   acknowledged(token)           the QoS 1 publish that was given this token arrived
   report(what, detail)          something worth telling (the constants below)
 Errors that end the link are raised from connect(), received() and advance().
@@ -100,6 +101,7 @@ class Engine:
         self.subscriptions = []
         self.acknowledged = 0  # QoS 1 publishes the server took, since the start
         self.last_header = 0  # first byte of the packet being taken, or taken last
+        self.received_id = 0  # packet id of the message being delivered; 0 with QoS 0
         self._unwanted = []  # filters dropped while offline that a kept session still holds
         self._window = []
         self._window_bytes = 0
@@ -458,9 +460,15 @@ class Engine:
         else:
             subscription = None
             topic = bytes(self._rx_view[start:end])
-        taken = self._driver.deliver(subscription, topic, self._rx_view[body:stop])
-        if qos and taken:
-            self._acknowledge(rx[end] << 8 | rx[end + 1])
+        self.received_id = packet_id = rx[end] << 8 | rx[end + 1] if qos else 0
+        if self._driver.deliver(subscription, topic, self._rx_view[body:stop]) and qos:
+            self._acknowledge(packet_id)
+
+    def acknowledge(self, packet_id):
+        """Sends the PUBACK of a message of this link that deliver() did not take at once."""
+        if self.state == ONLINE:
+            self._acknowledge(packet_id)
+            self._send_acks()
 
     def _acknowledge(self, packet_id):
         """PUBACKs are gathered and leave in one write when all packets read are taken."""
