@@ -4,5 +4,5 @@ try:
     from micropython import const
 except ImportError:  # CPython: host tests and a user's CI
 
-    def const(value):
+    def const(value):  # type: ignore[misc]  # "/" to match it is no MicroPython
         return value

@@ -8,7 +8,7 @@ from iothub.errors import BadInput
 
 # field: (type, default). A default of None means: required.
 _REQUIRED = None
-_FIELDS = {
+_FIELDS: dict = {
     "product_id": (str, _REQUIRED),
     "device_name": (str, _REQUIRED),
     "device_secret": (str, ""),
@@ -33,6 +33,22 @@ class Config:
     """The fields as attributes, checked; `identity` and `secret` (None for a device with a
     certificate) made of theirs. `network` and `app` are passed on as they are, to the port and to
     the application."""
+
+    product_id: str
+    device_name: str
+    certificate: str
+    private_key: str
+    ca: str
+    region: str
+    host: str
+    port: int
+    transport: str
+    websocket_path: str
+    keepalive_s: int
+    clean_session: bool
+    algorithm: str
+    network: dict
+    app: dict
 
     def __init__(self, fields):
         if not isinstance(fields, dict):

@@ -14,7 +14,7 @@ class Endpoint:
     `path` the WebSocket path ("/" or "/mqtt") or None."""
 
     # One TLS handshake at a time: two do not fit the heap of an RP2040.
-    _handshake = None
+    _handshake: "asyncio.Lock" = None
 
     def __init__(self, host, port, network=None, security=None, path=None):
         self._host = host

@@ -98,7 +98,7 @@ class Session:
         self._coroutines = []
         self._coroutine_added = asyncio.Event()
         self._checked_topic = None
-        self._ticked_ms = 0
+        self._ticked_ms = ticks_ms()
         self._online_ms = 0
         self._task = None
         self._writer = None
@@ -472,8 +472,8 @@ def _random_below(n):
 
 
 def _readable(stream):
-    yield asyncio.core._io_queue.queue_read(stream)
+    yield asyncio.core._io_queue.queue_read(stream)  # type: ignore[attr-defined]  # private
 
 
 def _writable(stream):
-    yield asyncio.core._io_queue.queue_write(stream)
+    yield asyncio.core._io_queue.queue_write(stream)  # type: ignore[attr-defined]  # private

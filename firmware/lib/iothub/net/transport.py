@@ -62,8 +62,10 @@ class Opening:
             if self._path is not None:
                 from iothub.net.websocket import WebSocketStream
 
-                self.stream = WebSocketStream(self.stream, self._host, self._port, self._path)
-        return self._path is None or self.stream.step()
+                self.stream = WebSocketStream(  # type: ignore[assignment]
+                    self.stream, self._host, self._port, self._path
+                )
+        return self._path is None or self.stream.step()  # type: ignore[attr-defined]
 
     def _connected(self, wait_ms):
         for _, flags in self._poller.poll(wait_ms):
