@@ -16,7 +16,7 @@ LEAST = {
     "transport": "tcp",
 }
 # field, a value that is refused
-BAD = (
+BAD: tuple = (
     ("product_id", ""),
     ("product_id", 5),
     ("product_id", "PRODUCTID12"),
@@ -146,7 +146,7 @@ def test_an_unknown_field_is_told_with_the_known_ones():
 
 def test_what_is_no_name_of_a_field_is_not_told():
     for name in NAMELESS:
-        fields = dict(LEAST)
+        fields: dict = dict(LEAST)
         fields[name] = "host"
         error = raises(BadInput, Config, fields)
         assert error.field == "configuration" and "commas" in error.reason
@@ -161,7 +161,8 @@ def test_a_secret_after_a_forgotten_value_is_not_told():
 
 
 def test_only_an_object_is_a_configuration():
-    for value in ([], None, 5, "text"):
+    others: tuple = ([], None, 5, "text")
+    for value in others:
         assert raises(BadInput, Config, value).field == "configuration"
 
 

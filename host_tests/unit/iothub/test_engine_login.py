@@ -9,7 +9,7 @@ from host_tests.unit.iothub.expect import raises
 
 STATES = (mqtt.CLOSED, mqtt.LOGGING_IN, mqtt.ONLINE)
 # What MQTT 3.1.1 lets a server send: CONNACK first and once, then these.
-EXPECTED_LEGAL = (set(), {2}, {3, 4, 9, 11, 13})
+EXPECTED_LEGAL: tuple = (set(), {2}, {3, 4, 9, 11, 13})
 # packet type: a well-formed packet of it
 PACKETS = {
     0: b"\x00\x00",

@@ -5,7 +5,7 @@ from iothub.errors import ProtocolError
 from iothub.mqtt import engine as mqtt
 
 from host_tests.unit.iothub import peer
-from host_tests.unit.iothub.expect import raises
+from host_tests.unit.iothub.expect import Replaced, raises
 
 SMALL_BUFFER = 1024
 MAX_PACKET = 16384  # remaining length
@@ -91,7 +91,8 @@ def test_a_message_that_is_not_taken_is_not_acknowledged():
 
 def test_the_first_byte_of_the_packet_is_known():
     headers = []
-    engine, _ = peer.online(on_message=lambda *args: headers.append(engine.last_header))
+    engine, driver = peer.online()
+    driver.on_message = lambda *args: headers.append(engine.last_header)
     peer.feed(engine, peer.message(b"t", b"") + peer.message(b"t", b"", 1, 9))
     peer.feed(engine, peer.PINGRESP)
     assert headers == [0x30, 0x3B] and engine.last_header == 0xD0
@@ -195,11 +196,8 @@ def test_without_memory_to_grow_a_packet_is_skipped_and_reported():
     for number, acks in ((0, []), (0x1234, [(peer.PUBACK, b"\x12\x34")])):
         engine, driver = peer.online()
         data = _oversize(8000, number)
-        mqtt.bytearray = exhausted
-        try:
+        with Replaced(mqtt, "bytearray", exhausted):
             peer.feed(engine, data)
-        finally:
-            del mqtt.bytearray
         assert driver.reported(mqtt.OVERSIZE) == [len(data)]
         assert driver.take() == acks and driver.messages == []
         assert _still_in_step(engine, driver)
@@ -213,11 +211,8 @@ def test_without_memory_for_the_view_the_buffer_stays_as_it_was():
         raise MemoryError("no heap for a view")
 
     engine, driver = peer.online()
-    mqtt.memoryview = exhausted
-    try:
+    with Replaced(mqtt, "memoryview", exhausted):
         peer.feed(engine, _oversize(8000)[:5000])
-    finally:
-        del mqtt.memoryview
     peer.feed(engine, _oversize(8000)[5000:])
     assert driver.messages == []
     assert _still_in_step(engine, driver)

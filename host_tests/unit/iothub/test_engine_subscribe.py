@@ -9,7 +9,7 @@ MAX_SUBSCRIPTIONS = 32
 
 def _asked(packets):
     """{first byte: [filter or (filter, qos)]} of the packets sent."""
-    found = {}
+    found: dict = {}
     for first, body in packets:
         found.setdefault(first, []).extend(peer.filters(first, body))
     return found
