@@ -1,7 +1,6 @@
 """Who the device is, and its secret in the two views the services want of it."""
 
 import binascii
-from random import getrandbits
 
 from iothub.errors import BadInput
 
@@ -54,11 +53,6 @@ class Identity:
 
     def __repr__(self):
         return "Identity(%s/%s)" % (self.product_id, self.device_name)
-
-
-def random_letters(count):
-    """`count` random capital letters, for ids that only tell one attempt from another."""
-    return "".join([chr(65 + getrandbits(16) % 26) for _ in range(count)])
 
 
 def _check_name(field, value, longest):

@@ -2,9 +2,9 @@
 PROTOCOL sections 1.1, 1.2 and 2; the table is also the README's."""
 
 from binascii import hexlify
+from random import getrandbits
 
 from iothub import signing
-from iothub.credentials import random_letters
 from iothub.net.endpoint import Endpoint
 
 # transport: (port, TLS by "certificates" or "psk", WebSocket)
@@ -60,7 +60,9 @@ class Access:
 
     def login(self, expiry_s):
         """(client id, user name, password or None) as bytes, valid until `expiry_s`."""
-        username = signing.mqtt_username(self._client_id, random_letters(5), expiry_s)
+        # Random, and only to tell one attempt from another in the cloud's logs.
+        connection_id = "".join([chr(65 + getrandbits(16) % 26) for _ in range(5)])
+        username = signing.mqtt_username(self._client_id, connection_id, expiry_s)
         password = None  # TLS has proved the device already
         if self._ready_key is not None:
             password = signing.mqtt_password(self._ready_key, username)
