@@ -6,7 +6,8 @@ class MemoryStorage:
 
     def __init__(self):
         self.files = {}
-        self.calls = []  # (method, name) of all that changed something
+        self.changes = 0  # calls that were to change something
+        self.written = None  # a list takes the names of what is written
         self.failure = None
 
     def names(self):
@@ -22,24 +23,25 @@ class MemoryStorage:
         return bytes(content[offset:] if size < 0 else content[offset : offset + size])
 
     def write(self, name, data):
-        self.calls.append(("write", name))
         self.files[name] = b""
         self._add(name, data)
 
     def append(self, name, data):
-        self.calls.append(("append", name))
         self._add(name, data)
 
     def remove(self, name):
-        self.calls.append(("remove", name))
+        self.changes += 1
         if self.failure is not None:
-            raise OSError(self.failure[0])
+            raise OSError(self.failure[0], "on request")
         if name not in self.files:
-            raise OSError(2)
+            raise OSError(2, "no such file")
         del self.files[name]
 
     def _add(self, name, data):
+        self.changes += 1
+        if self.written is not None:
+            self.written.append(name)
         kept = bytes(data) if self.failure is None else bytes(data)[: self.failure[1]]
         self.files[name] = self.files.get(name, b"") + kept
         if self.failure is not None:
-            raise OSError(self.failure[0])
+            raise OSError(self.failure[0], "on request")

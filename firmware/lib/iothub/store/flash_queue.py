@@ -1,0 +1,270 @@
+"""Messages that wait for a connection, on flash: they survive a power cut at any moment.
+
+A log in segments, which are files of a few KiB: put() appends a record to the newest one, and a
+segment is removed when all in it is settled. RAM holds four numbers a segment, what is taken, and
+the next message. Settling writes nothing more, except that now and then the place of the oldest
+unsettled message goes to a journal, so that few settled ones come again after a power cut.
+"""
+
+import struct
+from binascii import crc32
+
+from iothub.compat import const
+from iothub.errors import QueueFull, StorageError
+from iothub.store.journal import Journal
+from iothub.store.queue import BoundedQueue, Entry
+
+MAX_MESSAGES = 1000
+MAX_BYTES = 65536
+# A block of the flash: an append to a file rewrites its last block whatever its size.
+SEGMENT_BYTES = 4096
+
+# CRC-32 of all that follows, begun with the segment's number; format version and retain flag;
+# packet id; bytes of topic; bytes of payload. Then topic and payload.
+_HEADER = ">IBHHH"
+_HEADER_BYTES = const(11)
+_VERSION = const(0x10)
+_RETAIN = const(1)
+_MAX_RECORD_BYTES = const(0xFFFF)
+_MAX_PACKET_IDS = const(0x7FFF)
+_SETTLED_PER_MARK = const(16)
+
+# A segment in RAM is a list: the file's number (it only grows), the offset of the next record to
+# be taken, the end of the records, and how many of them are unsettled.
+_NUMBER = const(0)
+_NEXT = const(1)
+_END = const(2)
+_UNSETTLED = const(3)
+
+_NO_SPACE_LEFT = const(28)
+
+
+class FlashQueue(BoundedQueue):
+    """Refuses a message when it is full (the default), or drops the oldest.
+
+    A message is safe when put() returns; put() also raises StorageError. After a reset everything
+    unsettled comes out again, in order, with its packet id (32768 to 65535) and `dup`; so may the
+    last few that were settled or dropped. `corrupt` counts the segments that were not whole.
+    A message counts 11 bytes more than its topic and payload, and 65535 are the most.
+    """
+
+    _OVERHEAD_BYTES = _HEADER_BYTES
+
+    def __init__(
+        self,
+        storage,
+        name="queue",
+        max_messages=MAX_MESSAGES,
+        max_bytes=MAX_BYTES,
+        drop_oldest=False,
+        segment_bytes=SEGMENT_BYTES,
+    ):
+        """Reads what an earlier run left in `storage` (port/files.py), files name.*."""
+        # No two messages kept have one packet id, but for what an earlier run left: see peek().
+        super().__init__(min(max_messages, _MAX_PACKET_IDS), max_bytes, drop_oldest)
+        self._storage = storage
+        self._prefix = name + "."
+        self._segment_bytes = segment_bytes
+        self._segments = []
+        self._growing = False  # whether the last segment takes more records
+        self._next = None  # the entry to be taken next, once it was read
+        self._tokens = {}  # of messages not read back yet, by packet id
+        self._last_id = 0xFFFF
+        self._recovered = 0  # messages of an earlier run not taken yet; they are the oldest
+        self._settled = 0  # since the last mark
+        self._mark = Journal(storage, name + ".mark")
+        self.corrupt = 0
+        self._recover()
+
+    def peek(self):
+        """The oldest entry that was not taken yet; or None, also while the entry before it with
+        the same packet id is taken."""
+        if self._next is None:
+            for segment in self._segments[:]:
+                if segment[_NEXT] < segment[_END]:
+                    entry = self._read(segment, segment[_NEXT])
+                    if entry is not None:
+                        return self._prepare(entry)
+                    self._lose(segment)
+        return self._next
+
+    def _prepare(self, entry):
+        for taken in self._taken:
+            if taken.packet_id == entry.packet_id:
+                return None
+        if self._recovered:
+            entry.dup = True
+        else:
+            entry.token = self._tokens.pop(entry.packet_id, None)
+        self._next = entry
+        return entry
+
+    def _advance(self, entry):
+        entry.segment[_NEXT] += entry.size_bytes
+        self._next = None
+        if self._recovered:
+            self._recovered -= 1
+
+    def _keep(self, topic, payload, token, retain, size_bytes):
+        if size_bytes > _MAX_RECORD_BYTES:
+            raise QueueFull("the message is larger than a record on flash")
+        packet_id = (self._last_id + 1) & 0xFFFF | 0x8000
+        segment = self._segment_for(size_bytes)
+        record = bytearray(size_bytes)
+        body = _HEADER_BYTES + len(topic)
+        record[_HEADER_BYTES:body] = topic
+        record[body:] = payload
+        flags = _VERSION | _RETAIN if retain else _VERSION
+        struct.pack_into(_HEADER, record, 0, 0, flags, packet_id, len(topic), len(payload))
+        struct.pack_into(">I", record, 0, crc32(memoryview(record)[4:], segment[_NUMBER]))
+        self.writes += 1
+        try:
+            self._storage.append(self._file(segment), record)
+        except OSError as e:
+            if not segment[_END]:
+                self._remove(segment)
+            if e.errno == _NO_SPACE_LEFT:
+                raise QueueFull("the flash is full", None, _NO_SPACE_LEFT)
+            raise StorageError("cannot store a message", None, e.errno)
+        if not segment[_END]:
+            self._segments.append(segment)
+            self._growing = True
+        segment[_END] += size_bytes
+        segment[_UNSETTLED] += 1
+        self._last_id = packet_id
+        if token is not None:
+            self._tokens[packet_id] = token
+
+    def _segment_for(self, size_bytes):
+        """The last segment if it takes the record, else a new one. It takes none when its file is
+        longer than what we know of: a write that failed left something there."""
+        if self._growing:
+            segment = self._segments[-1]
+            end = segment[_END]
+            if end + size_bytes <= self._segment_bytes:
+                if self._storage.size(self._file(segment)) == end:
+                    return segment
+        self._growing = False
+        self._last_number += 1
+        return [self._last_number, 0, 0, 0]
+
+    def _forget(self, entry):
+        segment = entry.segment
+        segment[_UNSETTLED] -= 1
+        self._settled += 1
+        if not segment[_UNSETTLED]:
+            self._drop_segment(segment)
+        elif self._settled >= _SETTLED_PER_MARK:
+            self._save_mark()
+
+    def _drop_segment(self, segment):
+        if segment is self._segments[-1]:
+            self._growing = False
+        self._segments.remove(segment)
+        self._remove(segment)
+        self._settled = 0
+
+    def _save_mark(self):
+        """Notes where the oldest unsettled message is. If that fails, more come again."""
+        self._settled = 0
+        if self._taken:
+            segment = self._taken[0].segment
+            offset = self._taken[0].offset
+        else:
+            for segment in self._segments:
+                offset = segment[_NEXT]
+                if offset < segment[_END]:
+                    break
+        place = struct.pack(">II", segment[_NUMBER], offset)
+        if place != self._marked:
+            self._marked = place
+            self.writes += 1
+            try:
+                self._mark.save(place)
+            except StorageError:
+                pass
+
+    def _recover(self):
+        self._marked = self._mark.load()
+        marked = start = 0
+        if self._marked is not None:
+            marked, start = struct.unpack(">II", self._marked)
+        numbers = []
+        for file in self._storage.names():
+            try:
+                segment = [int(file[len(self._prefix) :], 16), 0, 0, 0]
+            except ValueError:
+                continue
+            if file == self._file(segment):
+                numbers.append(segment[_NUMBER])
+        numbers.sort()
+        # Never a number again that a mark may speak of.
+        self._last_number = max(numbers + [marked])
+        for number in numbers:
+            self._scan(number, start if number == marked else 0)
+        self._recovered = self.unsettled
+
+    def _scan(self, number, start):
+        """Takes up a segment of an earlier run; before `start` all is settled."""
+        segment = [number, start, start, 0]
+        entry = self._read(segment, start)
+        while entry is not None:
+            segment[_END] += entry.size_bytes
+            segment[_UNSETTLED] += 1
+            self._last_id = entry.packet_id
+            entry = self._read(segment, segment[_END])
+        self._growing = self._storage.size(self._file(segment)) == segment[_END]
+        if not self._growing:
+            self.corrupt += 1
+        self.unsettled += segment[_UNSETTLED]
+        self._bytes += segment[_END] - start
+        self._segments.append(segment)
+        if not segment[_UNSETTLED]:
+            self._drop_segment(segment)
+
+    def _read(self, segment, offset):
+        """The entry at `offset`, or None when no whole record is there."""
+        read = self._storage.read
+        file = self._file(segment)
+        header = read(file, offset, _HEADER_BYTES)
+        if header is None or len(header) < _HEADER_BYTES:
+            return None
+        crc, flags, packet_id, topic_bytes, payload_bytes = struct.unpack(_HEADER, header)
+        size_bytes = _HEADER_BYTES + topic_bytes + payload_bytes
+        if flags & ~_RETAIN != _VERSION or size_bytes > _MAX_RECORD_BYTES:
+            return None
+        body = read(file, offset + _HEADER_BYTES, topic_bytes + payload_bytes)
+        if body is None or crc32(body, crc32(header[4:], segment[_NUMBER])) != crc:
+            return None
+        payload = memoryview(body)[topic_bytes:]
+        entry = Entry(body[:topic_bytes], payload, None, flags & _RETAIN, size_bytes)
+        entry.packet_id = packet_id
+        entry.segment = segment
+        entry.offset = offset
+        return entry
+
+    def _lose(self, segment):
+        """What waits in the segment was whole when it was put, or at the start, and is no more."""
+        self.corrupt += 1
+        lost = segment[_UNSETTLED]
+        for entry in self._taken:
+            if entry.segment is segment:
+                lost -= 1
+        self._bytes -= segment[_END] - segment[_NEXT]
+        self.unsettled -= lost
+        self._recovered = max(0, self._recovered - lost)
+        segment[_NEXT] = segment[_END]
+        segment[_UNSETTLED] -= lost
+        if not segment[_UNSETTLED]:
+            self._drop_segment(segment)
+
+    def _file(self, segment):
+        return "%s%08x" % (self._prefix, segment[_NUMBER])
+
+    def _remove(self, segment):
+        """A file that cannot be removed comes again after the next start, no more."""
+        self.writes += 1
+        try:
+            self._storage.remove(self._file(segment))
+        except OSError:
+            pass
