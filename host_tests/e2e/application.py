@@ -54,7 +54,7 @@ class Application:
                 self._call(self._subscribed.set)
 
     def _heard(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        self._call(self._took, Message(message.topic, message.payload))
+        self._call(self._took, Message(message.topic, bytes(message.payload)))
 
     def _took(self, message: Message) -> None:
         self.messages.append(message)

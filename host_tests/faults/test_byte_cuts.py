@@ -50,11 +50,10 @@ def test_a_session_survives_at_every_byte(tmp_path, cloud_name, direction, kind,
             size_bytes = getattr(whole, direction).passed_bytes
             assert size_bytes > 100, "that was no whole session"
             # A cut leaves out the last byte at least; a piece has one at least.
-            offsets = range(size_bytes) if cutting else range(1, size_bytes + 1)
-            if not sweep_full:
-                count = SILENT_SAMPLE if kind == "silent" else SAMPLE
-                offsets = sample(offsets, count, f"{cloud_name} {direction} {kind}")
-            for offset in offsets:
+            every = range(size_bytes) if cutting else range(1, size_bytes + 1)
+            count = SILENT_SAMPLE if kind == "silent" else SAMPLE
+            some = sample(every, count, f"{cloud_name} {direction} {kind}")
+            for offset in every if sweep_full else some:
                 try:
                     link = await exchanges.run(Faults(**{direction: KINDS[kind](offset)}))
                     passed_bytes = getattr(link, direction).passed_bytes

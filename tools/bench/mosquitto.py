@@ -20,7 +20,7 @@ class MosquittoError(Exception):
 
 class Mosquitto:
     """`with Mosquitto(directory) as broker:` listens on `broker.host`, `broker.port`, keeps
-    nothing on disk but its configuration and log, and drops no message for want of room.
+    nothing on disk but its configuration and log, and queues 100,000 messages a client.
     `settings` are further lines of its configuration."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Mosquitto:
                     "user root",
                     f"listener {port} {self.host}",
                     "persistence false",
-                    "max_queued_messages 0",
+                    "max_queued_messages 100000",
                     *self._settings,
                     "",
                 )
