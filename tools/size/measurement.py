@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tools.pico import EmulatedPico, flash_image
+from tools.size.library_files import compiled
 from tools.size.plan import FOLDER, Group
 
 LIBRARY = "/lib/"
@@ -66,9 +67,9 @@ def measure(files: dict[str, bytes], groups: list[Group], probes: dict[str, byte
     Raises `tools.pico.BoardError` when code of a group or a probe raised on the board.
     """
     content = dict(files)
-    content[LIBRARY + MEASURE_FILE.name] = MEASURE_FILE.read_bytes()
+    content[LIBRARY + MEASURE_FILE.with_suffix(".mpy").name] = compiled(MEASURE_FILE)
     for name, source in probes.items():
-        content[f"{PROBES}{name}.py"] = source
+        content[f"{PROBES}{name}.mpy"] = source
     mpy_files = {path: len(data) for path, data in files.items() if path.endswith(".mpy")}
     operations: list[OperationCost] = []
     ratios: list[Ratio] = []

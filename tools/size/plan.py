@@ -4,6 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.size.library_files import compiled
+
 FOLDER = Path(__file__).parent
 GROUPS_FILE = FOLDER / "groups.toml"
 PROBES_FOLDER = FOLDER / "probes"
@@ -28,5 +30,5 @@ def read_groups(path: Path = GROUPS_FILE) -> list[Group]:
 
 
 def read_probes(folder: Path = PROBES_FOLDER) -> dict[str, bytes]:
-    """Returns the source of each probe by its name."""
-    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.py"))}
+    """Returns each probe, compiled, by its name."""
+    return {path.stem: compiled(path) for path in sorted(folder.glob("*.py"))}

@@ -59,6 +59,6 @@ def _check_name(field, value, longest):
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise BadInput(field, "must be 1 to %d characters" % longest)
     for c in value:
-        # Each of these would change a topic or the MQTT user name the value is part of.
-        if not "!" <= c <= "~" or c in '/+#;$"\\':
-            raise BadInput(field, "letters, digits, - and _ only")
+        # Nothing that could change a topic or the MQTT user name the value is part of.
+        if not ("0" <= c <= ":" or "A" <= c <= "Z" or "a" <= c <= "z" or c in "-_"):
+            raise BadInput(field, "letters, digits, -, _ and : only")

@@ -5,13 +5,13 @@ module; two prepared pads and four hash calls are all there is to it.
 """
 
 import binascii
-import hashlib
+from hashlib import sha1, sha256
 
+from iothub.compat import const
 from iothub.errors import BadInput
 
 SHA256 = "hmacsha256"
 SHA1 = "hmacsha1"
-_HASHES = {SHA256: hashlib.sha256, SHA1: hashlib.sha1}
 
 # 2038-01-19 is where 32-bit clocks end; 9999-12-31 is past every device's life. Used when the
 # clock is not known: the documents allow "far beyond the life of the device".
@@ -19,7 +19,7 @@ FAR_FUTURE_S = 253402300799
 
 SDK_APP_ID = "12010126"  # fixed by the documents ("username 字段")
 
-_BLOCK_BYTES = 64
+_BLOCK_BYTES = const(64)
 _INNER = int.from_bytes(b"\x36" * _BLOCK_BYTES, "little")
 _OUTER = int.from_bytes(b"\x5c" * _BLOCK_BYTES, "little")
 
@@ -27,8 +27,11 @@ _OUTER = int.from_bytes(b"\x5c" * _BLOCK_BYTES, "little")
 def hmac_key(key, algorithm=SHA256):
     """`key` (bytes of any length) made ready for hmac(), once for many messages. A plain tuple: an
     instance would cost as much as two of the four hashes. It is as secret as the key."""
-    make = _HASHES.get(algorithm)
-    if make is None:
+    if algorithm == SHA256:
+        make = sha256
+    elif algorithm == SHA1:
+        make = sha1
+    else:
         raise BadInput("algorithm", "must be hmacsha256 or hmacsha1")
     if len(key) > _BLOCK_BYTES:
         key = make(key).digest()

@@ -6,13 +6,15 @@ import hashlib
 
 from iothub import signing
 from iothub.credentials import Identity, Secret
+from iothub.signing import hmac, hmac_key
 
 _identity = Identity("ABCDE12345", "thermostat-001")
 _secret = Secret("c2l4dGVlbiBieXRlcyEhIQ==")
 _username = signing.mqtt_username(_identity.client_id, "QWERT")
+_key = _secret.decoded
 _inner_pad = bytes(64)
 _outer_pad = bytes(64)
-_kept = signing.hmac_key(_secret.decoded)
+_kept = hmac_key(_key)
 
 
 def _raw():
@@ -24,11 +26,11 @@ def _raw():
 
 
 def _fresh_key():
-    return signing.hmac(signing.hmac_key(_secret.decoded), _username)
+    return hmac(hmac_key(_key), _username)
 
 
 def _kept_key():
-    return signing.hmac(_kept, _username)
+    return hmac(_kept, _username)
 
 
 def _password():

@@ -4,6 +4,7 @@
 
 from iothub.credentials import Identity
 from iothub.net import session
+from iothub.net.endpoint import Endpoint
 from iothub.profiles import IoTHub
 
 _TOPIC = b"ABCDE12345/thermostat-001/event"
@@ -31,7 +32,8 @@ def _handler(topic, payload):
     pass
 
 
-_session = session.Session(None, None, IoTHub(Identity("ABCDE12345", "thermostat-001")))
+_endpoint = Endpoint("127.0.0.1", 1883)
+_session = session.Session(_endpoint, None, IoTHub(Identity("ABCDE12345", "thermostat-001")))
 # What run() does once a socket is open; here it is a sink.
 _session._stream = _Sink()
 _session._enter(session.OPENING)
