@@ -94,6 +94,7 @@ class MQTTClient(simple.MQTTClient):
         self._pollable = opening.pollable
         self._poller.register(self._pollable, select.POLLIN)
         self._session_present = False
+        self._ticked_ms = ticks_ms()
         self._link(
             engine.connect,
             _bytes(self.client_id),
@@ -111,7 +112,7 @@ class MQTTClient(simple.MQTTClient):
         self._drop_link()
 
     def ping(self):
-        self._need_link()
+        self._catch_up()
         self._link(self._engine.ping)
 
     def publish(self, topic, msg, retain=False, qos=0):
@@ -122,7 +123,7 @@ class MQTTClient(simple.MQTTClient):
         self._profile.check_publish(topic, qos, retain)
         if publish_size(topic, msg, qos) > self._profile.max_packet_bytes:
             raise BadInput("msg", "packet over %d bytes" % self._profile.max_packet_bytes)
-        self._need_link()
+        self._catch_up()
         if not qos:
             self._link(self._engine.publish, topic, msg, retain)
             return
@@ -130,14 +131,13 @@ class MQTTClient(simple.MQTTClient):
         try:
             self._link(self._engine.offer, topic, msg, arrived, retain)
             self._until(lambda: arrived[0])
-        except OSError:
+        finally:  # not only after an OSError: Ctrl-C ends the wait too
             self._engine.abandon(arrived)
-            raise
 
     def subscribe(self, topic, qos=0):
         if self.cb is None:
             raise BadInput("callback", "call set_callback() before subscribe()")
-        self._need_link()
+        self._catch_up()
         pattern = topics.encode(topic)
         self._profile.check_subscribe(pattern, qos)
         found = self._link(self._engine.subscribe, pattern, qos, None)
@@ -184,6 +184,13 @@ class MQTTClient(simple.MQTTClient):
         if self._engine.state != mqtt.ONLINE:
             raise NotConnected("call connect() first")
 
+    def _catch_up(self):
+        """Before sending: the program may have been busy elsewhere for long, and deadlines count
+        from what the engine takes for now."""
+        self._need_link()
+        if ticks_diff(ticks_ms(), self._ticked_ms) > TICK_MS:
+            self._pump(0)
+
     def _until(self, condition, timeout_ms=None, started_ms=0):
         """Pumps until `condition()`. The engine's deadlines end it if nothing else does."""
         while not condition():
@@ -196,15 +203,11 @@ class MQTTClient(simple.MQTTClient):
             self._pump(wait_ms)
 
     def _pump(self, wait_ms):
-        """Lets time pass and reads; returns the first byte of the last packet, or None."""
+        """Reads and lets time pass; returns the first byte of the last packet, or None."""
         return self._link(self._read, wait_ms)
 
     def _read(self, wait_ms):
-        now_ms = ticks_ms()
-        elapsed_ms = ticks_diff(now_ms, self._ticked_ms)
-        self._ticked_ms = now_ms
         engine = self._engine
-        engine.advance(elapsed_ms)
         engine.last_header = 0
         # Read before polling: TLS and WebSocket may hold bytes that the socket no longer has.
         count = self.sock.readinto(engine.space())
@@ -214,6 +217,11 @@ class MQTTClient(simple.MQTTClient):
             raise LinkError("closed by the server", RECEIVE)
         if count:
             engine.received(count)
+        # After reading: an answer that waited in the socket came in time.
+        now_ms = ticks_ms()
+        elapsed_ms = ticks_diff(now_ms, self._ticked_ms)
+        self._ticked_ms = now_ms
+        engine.advance(elapsed_ms)
         return engine.last_header or None
 
     def _link(self, action, *args):
