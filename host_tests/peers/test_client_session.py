@@ -285,6 +285,22 @@ def test_a_handler_that_raises_is_told_and_counted_and_nothing_else(broker, kind
     run(scenario)
 
 
+def test_a_handler_that_meets_a_cancelled_task_harms_no_other(broker):
+    async def scenario() -> None:
+        async with (
+            Application(broker.port) as app,
+            device("handler_waits_for_the_cancelled", broker) as dut,
+        ):
+            await dut.expect("ready")
+            await app.publish("down", "bad")
+            assert (await dut.expect("handler_failed"))["error"] == "CancelledError"
+            await app.publish("down", "good")
+            assert (await dut.expect("message"))["payload"] == "good"
+            await finish(dut)
+
+    run(scenario)
+
+
 def test_slow_handlers_run_in_order_and_those_too_many_come_again(broker):
     async def scenario() -> None:
         async with (
@@ -520,6 +536,26 @@ def test_stop_and_cancel_say_goodbye_and_leave_nothing_behind(broker):
                 assert wire.kinds(link.up.log)[-1] == wire.DISCONNECT
             assert len(proxy.links) == 2
             assert not dut.of("offline")
+
+    run(scenario)
+
+
+def test_a_moment_without_memory_costs_the_link_and_no_more(broker):
+    async def scenario() -> None:
+        async with (
+            FaultProxy((broker.host, broker.port)) as proxy,
+            device("runs_out_of_memory", proxy, "PINGRESP_MS=1000") as dut,
+        ):
+            await dut.expect("online")
+            lost = await dut.expect("offline")
+            assert (lost["error"], lost["typed"]) == ("LinkError", True)
+            assert lost["reason"] == "out of memory"
+            while dut.of("online")[-1] is not dut.events[-1]:
+                await dut.expect("online")
+            # The clock still ticks: a dead link is found.
+            proxy.cut(Cut.STALL)
+            assert (await dut.expect("offline"))["phase"] == "keepalive"
+            await finish(dut)
 
     run(scenario)
 

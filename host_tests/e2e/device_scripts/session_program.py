@@ -43,7 +43,7 @@ _EVENTS = {
 
 
 def tell_event(what, detail):
-    if isinstance(detail, Exception):
+    if isinstance(detail, BaseException):  # CancelledError is no Exception
         say(_EVENTS[what], **error_fields(detail))
     elif isinstance(detail, bytes):
         say(_EVENTS[what], topic=detail)
@@ -291,6 +291,23 @@ async def handler_is_slow(host, port):
     await stopped(session, task)
 
 
+async def handler_waits_for_the_cancelled(host, port):
+    session = new_session(host, port)
+    task = await started(session)
+
+    async def handler(topic, payload):
+        tell_message(topic, payload)
+        if payload == b"bad":
+            other = asyncio.create_task(session.flush())
+            other.cancel()
+            await other
+
+    await session.subscribe("down", handler)
+    say("ready")
+    await test_says()
+    await stopped(session, task)
+
+
 async def handler_publishes(host, port):
     """A plain handler may publish, register and unsubscribe, but not wait."""
     session = new_session(host, port)
@@ -410,6 +427,24 @@ async def is_cancelled(host, port):
     await session.publish("up", "again", 1)
     await stopped(session, task)
     await asyncio.sleep_ms(2 * TICK_MS)  # the helper tasks are gone, or they would fail here
+
+
+async def runs_out_of_memory(host, port):
+    """For a moment, when it is the turn of the clock."""
+    session = new_session(host, port, keepalive_s=1)
+    task = await started(session)
+    advance = session.engine.advance
+    left = [2]
+
+    def no_memory(elapsed_ms):
+        left[0] -= 1
+        if not left[0]:
+            session.engine.advance = advance
+        raise MemoryError
+
+    session.engine.advance = no_memory
+    await test_says()
+    await stopped(session, task)
 
 
 async def floods_a_dead_link(host, port):

@@ -129,7 +129,7 @@ class Session:
                         raise
                     self._lost(self._failure)  # it was _fail() that cancelled the waiting reader
                 except MemoryError:
-                    self._lost(LinkError("out of memory", CONNECT, errno.ENOMEM))
+                    self._lost(_out_of_memory())
                 self._enter(WAITING)
                 await asyncio.sleep_ms(backoff.next_ms())
         except asyncio.CancelledError:
@@ -195,6 +195,8 @@ class Session:
                 self._advance()
             except LinkError as e:
                 self._fail(e)
+            except MemoryError:
+                self._fail(_out_of_memory())
 
     def _advance(self):
         now_ms = ticks_ms()
@@ -385,6 +387,10 @@ class Session:
                 await self._coroutines[0]
             except Exception as e:
                 self._handler_failed(e)
+            except asyncio.CancelledError as e:
+                if self.state == STOPPED:
+                    raise
+                self._handler_failed(e)  # something the handler waited for was cancelled
             self._coroutines.pop(0)
 
     def _handler_failed(self, error):
@@ -465,6 +471,10 @@ class Session:
             else:
                 await asyncio.sleep_ms(_RETRY_MS)  # a TLS handshake is not finished yet
         self._pulse()
+
+
+def _out_of_memory():
+    return LinkError("out of memory", CONNECT, errno.ENOMEM)
 
 
 def _random_below(n):
