@@ -64,8 +64,9 @@ def test_a_session_survives_at_every_byte(tmp_path, cloud_name, direction, kind,
     run(scenario, SWEEP_DEADLINE_S)
 
 
-def test_a_session_survives_byte_by_byte(tmp_path):
-    async def scenario(cloud_name: str) -> None:
+@pytest.mark.parametrize("cloud_name", CLOUDS)
+def test_a_session_survives_byte_by_byte(tmp_path, cloud_name):
+    async def scenario() -> None:
         async with (
             CLOUDS[cloud_name](tmp_path) as cloud,
             DeviceProgram("exchange_program.py") as device,
@@ -77,8 +78,7 @@ def test_a_session_survives_byte_by_byte(tmp_path):
             assert link.up.passed_bytes == whole.up.passed_bytes
             assert link.down.passed_bytes == whole.down.passed_bytes
 
-    for name in CLOUDS:
-        run(lambda name=name: scenario(name))
+    run(scenario)
 
 
 def sample(offsets: range, count: int, seed: str) -> list[int]:

@@ -61,8 +61,7 @@ def start(request, tmp_path):
     yield start
     for process in running:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def test_example_pub(broker, start):
