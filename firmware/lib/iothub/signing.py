@@ -28,7 +28,7 @@ def hmac_key(key, algorithm=SHA256):
     """`key` (bytes of any length) made ready for hmac(), once for many messages. A plain tuple: an
     instance would cost as much as two of the four hashes. It is as secret as the key."""
     if algorithm == SHA256:
-        make = sha256
+        make: type = sha256
     elif algorithm == SHA1:
         make = sha1
     else:

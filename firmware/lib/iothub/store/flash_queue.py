@@ -50,6 +50,8 @@ class FlashQueue(BoundedQueue):
 
     _OVERHEAD_BYTES = _HEADER_BYTES
 
+    _marked: bytes
+
     def __init__(
         self,
         storage,

@@ -18,6 +18,8 @@ class Entry:
 
     packet_id = 0
     dup = False
+    segment: list  # where the flash queue has it
+    offset: int
 
     def __init__(self, topic, payload, token, retain, size_bytes):
         self.topic = topic
@@ -71,7 +73,7 @@ class BoundedQueue:
         if messages >= self._max_messages or total_bytes + size_bytes > self._max_bytes:
             raise QueueFull("the offline queue is full")
         # Before others go for it, since this may fail.
-        self._keep(topic, payload, token, retain, size_bytes)
+        self._keep(topic, payload, token, retain, size_bytes)  # type: ignore[attr-defined]
         self._bytes += size_bytes
         self.unsettled += 1
         evicted = []
@@ -84,9 +86,9 @@ class BoundedQueue:
 
     def take(self):
         """Marks the entry that peek() gives as taken, and returns it."""
-        entry = self.peek()
+        entry = self.peek()  # type: ignore[attr-defined]
         if entry is not None:
-            self._advance(entry)
+            self._advance(entry)  # type: ignore[attr-defined]
             self._taken.append(entry)
             self._taken_bytes += entry.size_bytes
         return entry
@@ -97,7 +99,7 @@ class BoundedQueue:
         self._taken_bytes -= entry.size_bytes
         self._bytes -= entry.size_bytes
         self.unsettled -= 1
-        self._forget(entry)
+        self._forget(entry)  # type: ignore[attr-defined]
 
     def drop(self):
         """Forgets the oldest message."""
