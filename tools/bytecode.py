@@ -1,9 +1,9 @@
 """Compiles the firmware to .mpy, as boards get it.
 
 Two things make the library smaller than a plain mpy-cross run would: it is compiled without line
-numbers, as MicroPython's own frozen modules are (the application keeps them), and integer
-constants imported from another module become literals, as `const()` does within one module. A
-table of timeouts then costs no heap, and the sources stay as they read best.
+numbers, as MicroPython's own frozen modules are (the application keeps them), and constants
+imported from another module become literals, as `const()` does within one module. A table of
+timeouts then costs no heap, and the sources stay as they read best.
 """
 
 import ast
@@ -52,7 +52,7 @@ def firmware_sources() -> Iterator[Path]:
 
 
 def compile_firmware(target: Path, options: tuple[str, ...] = ()) -> int:
-    """The whole firmware as .mpy files below `target`; returns their bytes. Raises CompileError."""
+    """The whole firmware as .mpy files below `target`; returns their bytes."""
     return sum(
         compile_file(FIRMWARE / relative, (target / relative).with_suffix(".mpy"), options)
         for relative in firmware_sources()
@@ -60,15 +60,15 @@ def compile_firmware(target: Path, options: tuple[str, ...] = ()) -> int:
 
 
 def with_constants_inlined(text: str) -> str:
-    """The source with each name that `from iothub.x import NAME` brings and x defines as
-    `NAME = const(<integer>)` replaced by the integer. Lines keep their numbers."""
-    values: dict[str, int] = {}
+    """The source with each name that `from iothub.x import NAME` brings, and x defines as
+    `NAME = const(<integer>)` or `NAME = "text"`, replaced by its value. Lines stay."""
+    values: dict[str, str] = {}
     dropped: dict[int, str] = {}  # line number of an import statement: what stands there instead
     lines = text.splitlines(keepends=True)
     for node in ast.parse(text).body:
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("iothub."):
             continue
-        known = _integer_constants(str(node.module))
+        known = _constants(str(node.module))
         taken = [alias for alias in node.names if alias.name in known]
         if not taken:
             continue
@@ -87,7 +87,7 @@ def with_constants_inlined(text: str) -> str:
         replaced = token.string
         # A name after a dot is an attribute, which only looks the same.
         if token.type == tokenize.NAME and token.string in values and previous != ".":
-            replaced = str(values[token.string])
+            replaced = values[token.string]
         previous = token.string
         tokens.append((token, replaced))
     return _rebuilt(lines, tokens)
@@ -103,10 +103,10 @@ def _rebuilt(lines: list[str], tokens: list[tuple[tokenize.TokenInfo, str]]) -> 
 
 
 @cache
-def _integer_constants(module: str) -> dict[str, int]:
-    """`NAME = const(...)` of a module of the library, where the value is a plain integer sum."""
+def _constants(module: str) -> dict[str, str]:
+    """The constants of a module of the library, each as the literal to write for it."""
     path = _LIBRARY / (module.replace(".", "/") + ".py")
-    constants: dict[str, int] = {}
+    constants: dict[str, str] = {}
     if not path.is_file():
         return constants
     for node in ast.parse(path.read_text("utf-8")).body:
@@ -115,7 +115,11 @@ def _integer_constants(module: str) -> dict[str, int]:
                 targets=[ast.Name(id=name)],
                 value=ast.Call(func=ast.Name(id="const"), args=[value]),
             ):
-                result = eval(compile(ast.Expression(value), str(path), "eval"), dict(constants))
+                known = {other: ast.literal_eval(text) for other, text in constants.items()}
+                result = eval(compile(ast.Expression(value), str(path), "eval"), known)
                 if type(result) is int:
-                    constants[name] = result
+                    constants[name] = str(result)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+                if name.isupper():
+                    constants[name] = repr(text)
     return constants

@@ -19,7 +19,7 @@ class Thermostat:
         self._device = device
         self._room = Room()
         self._settings = {"target": 21.0, "interval_ms": 5000}
-        self._settings.update(device.config.app)
+        self._settings.update(device.settings)
         self._sequence = 0
         device.on_command(self.command)
 

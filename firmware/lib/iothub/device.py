@@ -12,7 +12,6 @@ time.
 import asyncio
 from time import ticks_diff, ticks_ms
 
-from iothub import config as configuration
 from iothub import port, signing, topics
 from iothub.clock import Clock
 from iothub.compat import const
@@ -36,11 +35,11 @@ _MAX_NAMES = 16  # topic names kept in full, so that publishing to them again al
 
 
 class Device:
-    """`config` is a config.Config. `on_event(what, detail)` hears what happens to the connection
-    (the constants of net/session.py and mqtt/engine.py)."""
+    """`config` is a config.Config; its `app` is kept as `settings`. `on_event(what, detail)` hears
+    what happens to the connection (the constants of net/session.py and mqtt/engine.py)."""
 
     def __init__(self, config, on_event=None, queue=None):
-        self.config = config
+        self.settings = config.app
         self.identity = config.identity
         self.clock = Clock(ticks_ms, ticks_diff)
         self.last_error = None
@@ -68,7 +67,15 @@ class Device:
     @classmethod
     def from_file(cls, path="device.json", on_event=None):
         """A device from a JSON file. Raises BadInput naming the field."""
-        return cls(configuration.load(path), on_event)
+        import sys
+
+        import iothub.config
+
+        config = iothub.config.load(path)
+        # Needed once. Two hold the module: the table of modules, and the package as its attribute.
+        del iothub.config
+        del sys.modules["iothub.config"]
+        return cls(config, on_event)
 
     # Life
 

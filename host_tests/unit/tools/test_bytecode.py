@@ -25,6 +25,12 @@ def test_attributes_strings_and_comments_are_not_names():
     assert bytecode.with_constants_inlined(text) == '\nx.TICK_MS = "TICK_MS"  # TICK_MS\n'
 
 
+def test_texts_are_inlined_too():
+    text = "from iothub.errors import PUBLISH, LinkError\nraise LinkError('x', PUBLISH)\n"
+    inlined = bytecode.with_constants_inlined(text)
+    assert inlined == "from iothub.errors import LinkError\nraise LinkError('x', 'publish')\n"
+
+
 def test_a_source_without_them_is_the_same():
     text = "from iothub.errors import LinkError\nraise LinkError\n"
     assert bytecode.with_constants_inlined(text) is text
