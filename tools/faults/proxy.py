@@ -44,7 +44,11 @@ class Pipe:
     def feed(self, data: bytes) -> None:
         self.log += data[: self._record_bytes - len(self.log)]
         self._shaper.add(data, self._loop.time())
-        self.pump()
+        due_s = self._shaper.next_due_s()
+        if self._timer is None or due_s is None or due_s < self._timer.when():
+            self.pump()
+        else:
+            self._regulate()
 
     def end(self) -> None:
         """The sender closed its side; the receiver is told after what is still on the way."""
@@ -66,9 +70,9 @@ class Pipe:
         if self._shaper.cut_reached:
             self._link.end(self._flow.cut)
             return
+        self.stop()
         due_s = self._shaper.next_due_s()
         if due_s is not None:
-            self.stop()
             self._timer = self._loop.call_at(due_s, self.pump)
         elif self._ended:
             self.done = True
