@@ -48,13 +48,13 @@ def _device(script: str, *arguments: str) -> tuple[str, ...]:
     return (str(_MICROPYTHON), str(_DEVICE / script), *arguments)
 
 
-SESSION = Contestant("iothub, asyncio, window 20", _device("publish_session.py"), 30_000, 1200)
+SESSION = Contestant("iothub, asyncio, window 20", _device("publish_session.py"), 30_000, 2000)
 BLOCKING = Contestant("iothub, blocking", _device("publish_blocking.py", "iothub"), 12_000, 30)
 UMQTT = Contestant("umqtt.simple", _device("publish_blocking.py", "umqtt"), 30, 20)
 UMQTT_NODELAY = Contestant(
     "umqtt.simple with TCP_NODELAY", _device("publish_blocking.py", "umqtt-nodelay"), 10_000, 30
 )
 PAHO = Contestant(
-    "paho-mqtt, inflight 20", (sys.executable, "-m", "tools.bench.paho_client"), 15_000, 600
+    "paho-mqtt, inflight 20", (sys.executable, "-m", "tools.bench.paho_client"), 15_000, 1200
 )
 CONTESTANTS = (SESSION, BLOCKING, UMQTT, UMQTT_NODELAY, PAHO)
