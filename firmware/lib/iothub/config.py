@@ -23,8 +23,17 @@ _FIELDS: dict = {
     "keepalive_s": (int, 240),
     "clean_session": (bool, True),
     "algorithm": (str, "hmacsha256"),
+    "sntp": (str, "time1.cloud.tencent.com"),
+    "queue": (dict, {}),
     "network": (dict, {}),
     "app": (dict, {}),
+}
+# What "queue" may say: type, and the least value of a number.
+_QUEUE_FIELDS = {
+    "flash": (bool, 0),
+    "drop_oldest": (bool, 0),
+    "max_messages": (int, 1),
+    "max_bytes": (int, 64),
 }
 TRANSPORTS = ("auto", "tcp", "tls", "psk", "ws", "wss")
 
@@ -88,6 +97,10 @@ class Config:
             from iothub import regions
 
             regions.mqtt_host(self.region, self.product_id)  # refuses an unknown region
+        for name in self.queue:
+            wanted, least = _QUEUE_FIELDS.get(name, (None, 0))
+            if type(self.queue[name]) is not wanted or self.queue[name] < least:
+                raise BadInput("queue", "has flash, drop_oldest, max_messages and max_bytes")
         if not self.websocket_path.startswith("/"):
             raise BadInput("websocket_path", "must begin with /")
         if not 0 <= self.port < 65536:

@@ -38,13 +38,20 @@ class Device:
     """`config` is a config.Config; its `app` is kept as `settings`. `on_event(what, detail)` hears
     what happens to the connection (the constants of net/session.py and mqtt/engine.py)."""
 
-    def __init__(self, config, on_event=None, queue=None):
+    def __init__(self, config, on_event=None):
         self.settings = config.app
         self.identity = config.identity
         self.clock = Clock(ticks_ms, ticks_diff)
         self.last_error = None
         self._on_event = on_event
-        self._access = Access(config, port.Network(config.network))
+        self._time_journal = None
+        storage = port.storage()
+        if config.transport in ("auto", "tls", "wss"):
+            from iothub.store.journal import Journal
+
+            self._time_journal = Journal(storage, "time")
+        network = port.Network(config.network)
+        self._access = Access(config, network, port, self._time_journal)
         self._names = {}
         self._expiry_from_clock = False
         self._distrust_clock = False
@@ -56,7 +63,7 @@ class Device:
             IoTHub(self.identity),
             config.keepalive_s,
             config.clean_session,
-            queue,
+            _queue(config.queue, storage),
             None,
             self._session_event,
         )
@@ -182,5 +189,23 @@ class Device:
         if unix_ms is not None:
             self.clock.set(unix_ms, ticks, (self._ntp.round_trip_ms + 1) // 2)
             self._distrust_clock = False
-            port.set_rtc(self.clock.now_s())
+            now_s = self.clock.now_s()
+            port.set_rtc(now_s)
+            if self._time_journal is not None:
+                self._time_journal.save(now_s.to_bytes(4, "big"))
             self._tell(CLOCK_SET, unix_ms)
+
+
+def _queue(settings, storage):
+    """The offline queue that the configuration's "queue" asks for."""
+    limits = {}
+    for name in settings:
+        if name != "flash":
+            limits[name] = settings[name]
+    if settings.get("flash"):
+        from iothub.store.flash_queue import FlashQueue
+
+        return FlashQueue(storage, **limits)
+    from iothub.store.queue import RamQueue
+
+    return RamQueue(**limits)

@@ -32,6 +32,8 @@ STABLE_MS = const(30000)
 # The same after a refused login (CONNACK 4 or 5), which a quick retry does not cure.
 REFUSED_FIRST_MS = const(15000)
 REFUSED_LAST_MS = const(600000)
+# An SNTP request until its answer.
+SNTP_MS = const(3000)
 # A $sys time request until its answer is worth nothing.
 TIME_ANSWER_MS = const(5000)
 # How long a login made with a known clock is valid. The documents' samples say 600 to 86,400 s.

@@ -130,18 +130,18 @@ def test_what_is_queued_goes_before_what_is_new():
     assert engine.offer(b"t", b"newer")
 
 
-def test_packet_ids_wrap_after_65535():
+def test_packet_ids_wrap_after_half_their_range():
     engine, driver = peer.online()
     seen = set()
-    for i in range(65535 + 5):
+    for i in range(32767 + 5):
         engine.offer(b"t", b"")
         packet = driver.writes.pop()
         number = packet[5] << 8 | packet[6]
-        assert number == i % 65535 + 1
+        assert number == i % 32767 + 1
         seen.add(number)
         peer.feed(engine, peer.puback(number))
-    assert len(seen) == 65535 and 0 not in seen
-    assert engine.acknowledged == 65540
+    assert len(seen) == 32767 and 0 not in seen
+    assert engine.acknowledged == 32772
 
 
 def test_packet_ids_in_use_are_skipped():
@@ -149,10 +149,10 @@ def test_packet_ids_in_use_are_skipped():
     engine.offer(b"t", b"stays in flight")
     engine.subscribe(b"s", 1, None)
     assert peer.packet_id(driver.take()[1][1]) == 2
-    engine._last_packet_id = 65534
+    engine._last_packet_id = 32766
     for _ in range(3):
         engine.offer(b"t", b"")
-    assert _ids(driver.take()) == [65535, 3, 4]
+    assert _ids(driver.take()) == [32767, 3, 4]
 
 
 def test_what_was_in_flight_is_sent_again_with_dup_in_order():

@@ -70,12 +70,14 @@ class Subscription:
 
 
 class _InFlight:
-    """A QoS 1 publish without its PUBACK, as the packet to send again."""
+    """A QoS 1 publish without its PUBACK, as the packet to send again. `entry` is the queue's, if
+    it came from there."""
 
-    def __init__(self, packet_id, packet, token, sent_at):
+    def __init__(self, packet_id, packet, token, entry, sent_at):
         self.packet_id = packet_id
         self.packet = packet
         self.token = token
+        self.entry = entry
         self.sent_at = sent_at
 
 
@@ -90,7 +92,7 @@ class _Request:
 
 
 class Engine:
-    """One client. `queue` has put(), peek(), drop() and len(): store/queue.py."""
+    """One client. `queue` is one of store/."""
 
     def __init__(self, driver, queue, keepalive_s=240, clean_session=True):
         self._driver = driver
@@ -196,7 +198,7 @@ class Engine:
         size = packet.publish_size(topic, payload, 1)
         if not self._has_room(size):
             return False
-        self._launch(topic, payload, token, retain, size)
+        self._launch(topic, payload, token, retain, size, None)
         return True
 
     def abandon(self, token):
@@ -218,24 +220,34 @@ class Engine:
             window < _MAX_WINDOW and self._window_bytes + size <= _MAX_WINDOW_BYTES
         )
 
-    def _launch(self, topic, payload, token, retain, size):
-        packet_id = self._next_packet_id()
+    def _launch(self, topic, payload, token, retain, size, entry):
+        flags = retain
+        packet_id = 0
+        if entry is not None:
+            packet_id = entry.packet_id
+            if entry.dup:
+                flags |= packet.DUP
+        if not packet_id:
+            packet_id = self._next_packet_id()
         buf = bytearray(size)
-        packet.put_publish(buf, topic, payload, packet_id, retain)
-        self._window.append(_InFlight(packet_id, buf, token, self._now))
+        packet.put_publish(buf, topic, payload, packet_id, flags)
+        self._window.append(_InFlight(packet_id, buf, token, entry, self._now))
         self._window_bytes += size
         self._send(buf)
 
-    def _flush_queue(self):
+    def flush_queue(self):
         """Moves queued messages into the window, oldest first, as far as it has room."""
         queue = self.queue
         while len(queue) and self.state == ONLINE:
-            topic, payload, token, retain = queue.peek()
-            size = packet.publish_size(topic, payload, 1)
+            entry = queue.peek()
+            if entry is None:
+                return
+            size = packet.publish_size(entry.topic, entry.payload, 1)
             if not self._has_room(size):
                 return
-            queue.drop()
-            self._launch(topic, payload, token, retain, size)
+            queue.take()
+            self._launch(entry.topic, entry.payload, entry.token, entry.retain, size, entry)
+            entry.topic = entry.payload = None  # the packet has them
 
     # Subscriptions
 
@@ -346,7 +358,7 @@ class Engine:
         if self._acks_used and self.state == ONLINE:
             self._send_acks()
         if len(self.queue):
-            self._flush_queue()
+            self.flush_queue()
 
     def _make_space(self, at, body, stop, end):
         """A packet larger than the buffer begins at `at`. True: keep what is there and read on.
@@ -497,6 +509,8 @@ class Engine:
                 window.pop(i)
                 self._window_bytes -= len(record.packet)
                 self.acknowledged += 1
+                if record.entry is not None:
+                    self.queue.settle(record.entry)
                 if record.token is not None:
                     self._driver.acknowledged(record.token)
                 return
@@ -534,10 +548,11 @@ class Engine:
         return (self._now - then) & _CLOCK_MASK
 
     def _next_packet_id(self):
-        """1 to 65535, then 1 again; never one that is still waiting."""
+        """1 to 32767, then 1 again; never one that is still waiting. The upper half belongs to the
+        queue on flash, whose messages keep their ids over a reset."""
         packet_id = self._last_packet_id
         while True:
-            packet_id = packet_id % 65535 + 1
+            packet_id = packet_id % 32767 + 1
             if not self._is_waiting(packet_id):
                 self._last_packet_id = packet_id
                 return packet_id

@@ -19,9 +19,10 @@ _LAYERS = {
 
 class Access:
     """`endpoint` for the session, and login() for each attempt. Raises BadInput for what this
-    configuration cannot do on this firmware."""
+    configuration cannot do on this firmware. `chip` (port/) and `time_journal` (the last good
+    time) are for the clock that certificates need; without `chip` it is taken as it is."""
 
-    def __init__(self, config, network=None):
+    def __init__(self, config, network=None, chip=None, time_journal=None):
         self.transport = transport = config.transport
         if transport == "auto":
             self.transport = transport = _best(config)
@@ -37,6 +38,10 @@ class Access:
         else:
             if kind:
                 security = self._certificates(config, websocket)
+                if chip is not None:
+                    from iothub.net.rtc import TimedNetwork
+
+                    network = TimedNetwork(network, config.sntp, chip, time_journal)
             if config.secret is not None:
                 self._ready_key = signing.hmac_key(config.secret.decoded, config.algorithm)
         self.endpoint = Endpoint(

@@ -3,7 +3,7 @@
 import asyncio
 
 from iothub.compat import const
-from iothub.errors import DeadlineError, IoTHubError, LinkError
+from iothub.errors import IoTHubError, LinkError
 from iothub.net import transport
 
 _POLL_MS = const(10)
@@ -24,18 +24,23 @@ class Endpoint:
         self._path = path
         self._address = None
         self._holds_handshake = False
+        self._raw = None  # the stream below TLS while the handshake lasts; it may know why it ended
 
     def begin(self):
-        """A transport.Opening, for a driver that waits by itself. Raises LinkError."""
+        """A transport.Opening, for a driver that waits by itself, and says handshake_over() as
+        open() wants it. Raises LinkError."""
         # DNS blocks everything else, so an address that worked is used until it fails.
         if self._address is None:
             self._address = transport.resolve(self._host, self._port)
         address = self._address
-        return transport.Opening(address, self._host, self._port, self._security, self._path)
+        opening = transport.Opening(address, self._host, self._port, self._security, self._path)
+        if self._security is not None:
+            self._raw = opening.raw
+        return opening
 
     async def open(self):
         """(stream, what to poll for it). Raises LinkError. The caller says handshake_over() when
-        the first answer came, or when it closed the stream."""
+        the stream took its first bytes, which is after the handshake, or when it closed it."""
         if self._network is not None:
             await self._network.up()
         if self._security is not None:
@@ -48,6 +53,8 @@ class Endpoint:
             opening = self.begin()
             while not opening.step():
                 await asyncio.sleep_ms(_POLL_MS)
+            if self._path is not None:
+                self.handshake_over()
             return opening.stream, opening.pollable
         except BaseException as e:
             self._address = None
@@ -60,21 +67,26 @@ class Endpoint:
             raise error
 
     def handshake_over(self):
-        """Lets the next TLS handshake begin."""
+        """TLS is up, or given up: lets the next handshake begin."""
+        self._raw = None
         if self._holds_handshake:
             self._holds_handshake = False
             Endpoint._handshake.release()
 
     def explain(self, error):
-        """The LinkError for what reading or writing the stream raised."""
-        if self._security is not None:
-            from iothub.net import tls
-
-            found = tls.explain(error)
-            if found is not None:
-                return found
-            if self._holds_handshake and not isinstance(error, DeadlineError):
-                return tls.broken_handshake()
+        """The LinkError for what opening, reading or writing the stream raised."""
         if isinstance(error, IoTHubError):
             return error
-        return LinkError("connection lost", None, getattr(error, "errno", None))
+        if self._security is None:
+            return LinkError("connection lost", None, error.errno)
+        from iothub.net import tls
+
+        return tls.explain(error, self._raw)
+
+    def ended(self, phase=None):
+        """The LinkError for a stream that came to its end."""
+        if self._raw is None:
+            return LinkError("closed by the server", phase)
+        from iothub.net import tls
+
+        return tls.broken_handshake(self._raw)

@@ -274,7 +274,8 @@ class Session:
     async def publish(self, topic, payload, qos=0, wait=True, retain=False):
         """Sends a message; `topic` and `payload` str or bytes-like. QoS 0 is done when the socket
         has it. QoS 1 is kept through outages, and done when the server acknowledged it, or, with
-        `wait` false, when it is in the window or the queue. Raises BadInput, NotConnected (QoS 0
+        `wait` false, when it is kept: in the window or the queue, or safe on flash if the queue
+        is there. Raises BadInput, NotConnected (QoS 0
         only), QueueFull, DeadlineError (QoS 1: not acknowledged yet, but still kept)."""
         if qos == 0:
             while self._backlog:
@@ -291,8 +292,9 @@ class Session:
         self._check_size(topic, payload, qos)
         receipt = _Receipt() if wait else None
         engine = self.engine
-        while not engine.offer(topic, payload, receipt, retain):
-            if self.state != ONLINE or len(engine.queue):
+        stored = not wait and engine.queue.durable
+        while stored or not engine.offer(topic, payload, receipt, retain):
+            if stored or self.state != ONLINE or len(engine.queue):
                 self._enqueue(topic, payload, receipt, retain)
                 break
             await self._changed.wait()
@@ -314,7 +316,8 @@ class Session:
             topic = self._checked(topic, qos, retain)
         self._check_size(topic, payload, qos)
         if qos:
-            if not self.engine.offer(topic, payload, None, retain):
+            engine = self.engine
+            if engine.queue.durable or not engine.offer(topic, payload, None, retain):
                 self._enqueue(topic, payload, None, retain)
             return
         if self.state != ONLINE:
@@ -350,6 +353,7 @@ class Session:
             if evicted is not None:
                 evicted.error = QueueFull("dropped for a newer message")
                 evicted.set()
+        self.engine.flush_queue()
 
     # Subscribing
 

@@ -8,7 +8,7 @@ import sys
 import tls
 
 from iothub.compat import const
-from iothub.errors import BadInput, IoTHubError, TlsError
+from iothub.errors import BadInput, LinkError, TlsError
 
 UNKNOWN_CA = const(2001)
 EXPIRED = const(2002)
@@ -32,14 +32,20 @@ _TEXTS = (
     ("in the future", NOT_YET_VALID, "the server's certificate is not valid yet"),
     ("expected CN", WRONG_NAME, "the server's certificate is for another name"),
 )
+_REFUSED_TEXT = "the server refused our certificate or key"
 _NUMBERS = {
-    -0x7780: (REFUSED_US, "the server refused our certificate or key"),
+    -0x7780: (REFUSED_US, _REFUSED_TEXT),
     -0x7200: (NOT_TLS, "the server does not speak TLS on this port"),
     -0x7F00: (OUT_OF_MEMORY, "not enough memory"),
     -0x0010: (OUT_OF_MEMORY, "not enough memory"),
     -0x7680: (UNKNOWN_CA, "no trust anchors are installed"),
     -0x2700: (UNKNOWN_CA, "the server's certificate is not accepted"),
 }
+_CONNECTION_ENDED = const(-0x7280)
+_FIRST_NUMBER = const(-16)  # above it are the system's
+# A fatal alert as it goes over the wire: type, version, length, level, description.
+_ALERT_TYPE = const(21)
+_ALERT_BYTES = const(7)
 
 
 class Certificates:
@@ -121,8 +127,9 @@ def read_der(path, field):
     return data
 
 
-def explain(error):
-    """The TlsError for what reading, writing or wrapping raised; None when it is not of TLS."""
+def explain(error, raw=None):
+    """The LinkError for what reading, writing or wrapping raised. `raw`: the stream below TLS, as
+    long as the handshake lasts."""
     if isinstance(error, MemoryError):
         return TlsError("not enough memory", None, OUT_OF_MEMORY)
     if isinstance(error, ValueError):
@@ -132,15 +139,24 @@ def explain(error):
                 return TlsError(reason, None, code)
         return TlsError("certificate: " + text.strip(), None, FAILED)
     number = error.errno
-    if isinstance(error, IoTHubError) or number is None or number > -16:
-        return None
+    if number == _CONNECTION_ENDED or number > _FIRST_NUMBER:
+        if raw is not None:
+            return broken_handshake(raw)
+        return LinkError("connection lost", None, number if number > 0 else None)
     if number in _NUMBERS:
         code, reason = _NUMBERS[number]
         return TlsError(reason, None, code)
     return TlsError("Mbed TLS error -0x%x" % -number, None, FAILED)
 
 
-def broken_handshake():
-    """The TlsError for a connection that ended in the handshake without a word: usually the other
+def broken_handshake(raw):
+    """The TlsError for a connection that ended in the handshake. Without a word: usually the other
     side did not expect TLS."""
+    # A server that refuses hangs up while we still send; its reason then waits unread below.
+    try:
+        record = raw.read(_ALERT_BYTES)
+    except OSError:
+        record = None
+    if record and len(record) == _ALERT_BYTES and record[0] == _ALERT_TYPE:
+        return TlsError(_REFUSED_TEXT, None, REFUSED_US)
     return TlsError("the connection ended during the handshake", None, NOT_TLS)

@@ -25,7 +25,8 @@ def resolve(host, port):
 class Opening:
     """A connection on its way up: TCP, then TLS (`security`, one of net/tls.py), then WebSocket
     (`path`), each where it is wanted. The asyncio and the blocking driver call step() and wait in
-    their own manner; then `stream` is the stream, and `pollable` what to poll for it."""
+    their own manner; then `stream` is the stream, and `pollable` what to poll for it. `raw` is the
+    TCP socket below them."""
 
     def __init__(self, address, host, port, security=None, path=None):
         self._host = host
@@ -33,7 +34,7 @@ class Opening:
         self._security = security
         self._path = path
         self._started_ms = ticks_ms()
-        self.pollable = self.stream = sock = socket.socket(address[0], socket.SOCK_STREAM)
+        self.raw = self.pollable = self.stream = sock = socket.socket(address[0], socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
             # A packet is one write; without this the second small one waits for the ACK of the

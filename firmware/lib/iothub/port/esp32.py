@@ -1,4 +1,5 @@
 """ESP32, -S3, -C3."""
 
-from iothub.port.rtc import set_rtc
+from iothub.port.rtc import rtc_unix_s, set_rtc
+from iothub.port.state import storage
 from iothub.port.wlan import Wlan as Network

@@ -14,3 +14,8 @@ def set_rtc(unix_s):
         unix_s - epoch_offset_s(epoch_year)
     )
     RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+
+
+def rtc_unix_s():
+    """What the chip's clock says, right or not."""
+    return int(time.time()) + epoch_offset_s(time.gmtime(0)[0])

@@ -1,5 +1,11 @@
 """MicroPython's Unix port: the desk. The operating system owns network and clock."""
 
+import time
+
+from iothub.port.files import Files
+
+_STATE_FOLDER = "state"
+
 
 class Network:
     def __init__(self, settings):
@@ -11,3 +17,11 @@ class Network:
 
 def set_rtc(unix_s):
     """The computer's clock is not ours to set; Device.clock has the time."""
+
+
+def rtc_unix_s():
+    return int(time.time())
+
+
+def storage():
+    return Files(_STATE_FOLDER)

@@ -49,6 +49,7 @@ class FlashQueue(BoundedQueue):
     """
 
     _OVERHEAD_BYTES = _HEADER_BYTES
+    durable = True
 
     _marked: bytes
 

@@ -42,6 +42,7 @@ class BoundedQueue:
     """
 
     _OVERHEAD_BYTES = 0
+    durable = False  # whether what is put survives a power cut
 
     def __init__(self, max_messages, max_bytes, drop_oldest):
         self._max_messages = max_messages
