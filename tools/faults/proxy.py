@@ -26,6 +26,7 @@ class Pipe:
         self.log = bytearray()
         self.passed_bytes = 0
         self.done = False
+        self.is_slow = flow.delay_ms > 0 and hasattr(socket, "TCP_QUICKACK")  # Linux has it
         self._link = link
         self._flow = flow
         self._record_bytes = record_bytes
@@ -107,7 +108,14 @@ class _End(asyncio.Protocol):
         self._into = into
         self._out_of = out_of
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._sock = cast(socket.socket, transport.get_extra_info("socket"))
+
     def data_received(self, data: bytes) -> None:
+        if self._into.is_slow:
+            # On a line this long TCP's own acknowledgement would not be back at once either; so
+            # it may wait for data to ride on. The kernel forgets that it was told so.
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
         if not self._link.over:
             self._into.feed(data)
 
