@@ -42,24 +42,25 @@ class Figures:
     round_trips_s: list[float] = field(default_factory=list)
     rates_per_s: dict[Contestant, list[float]] = field(default_factory=dict)
 
-    def rate_per_s(self, contestant: Contestant) -> float:
-        return statistics.median(self.rates_per_s[contestant])
+    def ratio_to(self, other: Contestant) -> float:
+        """Our asyncio client's rate to another's: the median of what the rounds say, since the
+        two were measured close together in each."""
+        pairs = zip(self.rates_per_s[SESSION], self.rates_per_s[other], strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
 
-    @property
-    def bound_per_s(self) -> float:
-        """What a full window can reach at most: it moves once in a round trip."""
-        return WINDOW / statistics.median(self.round_trips_s)
+    def ratio_to_bound(self) -> float:
+        """The same to what a full window can reach at most: it moves once in a round trip."""
+        pairs = zip(self.rates_per_s[SESSION], self.round_trips_s, strict=True)
+        return statistics.median(ours * trip_s / WINDOW for ours, trip_s in pairs)
 
 
 def ratios(loopback: Figures, delayed: Figures) -> list[report.Ratio]:
-    ours = loopback.rate_per_s(SESSION)
-    ours_delayed = delayed.rate_per_s(SESSION)
     return [
-        report.Ratio("loopback", UMQTT.name, ours / loopback.rate_per_s(UMQTT), 400),
-        report.Ratio("loopback", UMQTT_NODELAY.name, ours / loopback.rate_per_s(UMQTT_NODELAY), 2),
-        report.Ratio("loopback", PAHO.name, ours / loopback.rate_per_s(PAHO), 2),
-        report.Ratio("delayed", "20 / round trip", ours_delayed / delayed.bound_per_s, 0.9),
-        report.Ratio("delayed", PAHO.name, ours_delayed / delayed.rate_per_s(PAHO), 1.4),
+        report.Ratio("loopback", UMQTT.name, loopback.ratio_to(UMQTT), 400),
+        report.Ratio("loopback", UMQTT_NODELAY.name, loopback.ratio_to(UMQTT_NODELAY), 2),
+        report.Ratio("loopback", PAHO.name, loopback.ratio_to(PAHO), 2),
+        report.Ratio("delayed", "20 / round trip", delayed.ratio_to_bound(), 0.9),
+        report.Ratio("delayed", PAHO.name, delayed.ratio_to(PAHO), 1.4),
     ]
 
 
