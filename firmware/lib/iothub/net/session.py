@@ -103,6 +103,7 @@ class Session:
         self._task = None
         self._writer = None
         self._stopping = False
+        self._away = False
 
     # Life
 
@@ -114,6 +115,8 @@ class Session:
         helpers = asyncio.create_task(self._run_coroutines()), asyncio.create_task(self._tick())
         try:
             while True:
+                while self._away:
+                    await self._changed.wait()
                 self._enter(OPENING)
                 backoff = self._backoff
                 try:
@@ -131,7 +134,8 @@ class Session:
                 except MemoryError:
                     self._lost(_out_of_memory())
                 self._enter(WAITING)
-                await asyncio.sleep_ms(backoff.next_ms())
+                if not self._away:
+                    await asyncio.sleep_ms(backoff.next_ms())
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -151,6 +155,20 @@ class Session:
             self._task.cancel()
             while self.state != STOPPED:
                 await asyncio.sleep_ms(1)
+
+    async def step_aside(self):
+        """Says goodbye and stays away until step_back(): for an exchange whose TLS session does
+        not fit beside this one. QoS 1 messages are queued meanwhile."""
+        self._away = True
+        self.engine.disconnect()
+        self._fail(LinkError("stepped aside"))
+        while self.state not in (WAITING, STOPPED):
+            await asyncio.sleep_ms(1)
+
+    def step_back(self):
+        """Connects again."""
+        self._away = False
+        self._pulse()
 
     async def _connection(self):
         self._failure = None
@@ -179,11 +197,12 @@ class Session:
         try:
             count = self._stream.readinto(self.engine.space())
         except (OSError, ValueError) as e:  # ValueError: TLS refuses a certificate that way
-            raise self._endpoint.explain(e)
+            # A write that failed before knows more: TLS tells its reason only once.
+            raise self._failure or self._endpoint.explain(e)
         if count is None:
             return False
         if count == 0:
-            raise self._endpoint.explain(LinkError("closed by the server"))
+            raise self._failure or self._endpoint.ended()
         self.engine.received(count)
         return True
 
@@ -220,7 +239,7 @@ class Session:
 
     def _fail(self, error):
         """The link broke outside the reader, which may be waiting for a byte that never comes."""
-        if self._failure is None and self._stream is not None:
+        if self._failure is None and self.state in (OPENING, LOGGING_IN, ONLINE):
             self._failure = error
             if asyncio.current_task() is not self._task:
                 self._task.cancel()
@@ -435,7 +454,6 @@ class Session:
     def report(self, what, detail):
         if what == mqtt.ONLINE_AGAIN:
             self._enter(ONLINE)
-            self._endpoint.handshake_over()
         self._tell(what, detail)
 
     def write(self, buf, size):
@@ -446,6 +464,8 @@ class Session:
             except (OSError, ValueError) as e:
                 self._fail(self._endpoint.explain(e))
                 return
+            if written:
+                self._wrote()
             if written == size:
                 return
             self._stalled_ms = 0
@@ -466,6 +486,7 @@ class Session:
                 self._fail(self._endpoint.explain(e))
                 return
             if written:
+                self._wrote()
                 self._backlog_bytes -= written
                 self._stalled_ms = 0
                 if written == len(backlog[0]):
@@ -475,6 +496,10 @@ class Session:
             else:
                 await asyncio.sleep_ms(_RETRY_MS)  # a TLS handshake is not finished yet
         self._pulse()
+
+    def _wrote(self):
+        if self.state == LOGGING_IN:
+            self._endpoint.handshake_over()
 
 
 def _out_of_memory():
