@@ -24,7 +24,7 @@ class Endpoint:
         self._path = path
         self._address = None
         self._holds_handshake = False
-        self._raw = None  # the stream below TLS while the handshake lasts; it may know why it ended
+        self._raw = None  # the socket, while a handshake lasts: it may know why that ended
 
     def begin(self):
         """A transport.Opening, for a driver that waits by itself, and says handshake_over() as

@@ -18,7 +18,6 @@ from iothub.errors import (
     RECEIVE,
     BadInput,
     DeadlineError,
-    LinkError,
     NotConnected,
     SubscribeRefused,
 )
@@ -68,6 +67,7 @@ class MQTTClient(simple.MQTTClient):
         self._ticked_ms = ticks_ms()
         self._will = None
         self._pollable = None
+        self._write_limit_ms = WRITE_STALL_MS
         self._session_present = False
         self.dropped = 0  # messages that came while the inbox was full
 
@@ -95,6 +95,7 @@ class MQTTClient(simple.MQTTClient):
         self._poller.register(self._pollable, select.POLLIN)
         self._session_present = False
         self._ticked_ms = ticks_ms()
+        self._write_limit_ms = timeout_ms - ticks_diff(self._ticked_ms, started_ms)
         self._link(
             engine.connect,
             _bytes(self.client_id),
@@ -102,6 +103,8 @@ class MQTTClient(simple.MQTTClient):
             _bytes(self.pswd),
             self._will,
         )
+        self._write_limit_ms = WRITE_STALL_MS
+        self._endpoint.handshake_over()  # the stream took bytes
         self._until(lambda: engine.state == mqtt.ONLINE, timeout_ms, started_ms)
         if engine.requests_waiting:
             self._until(lambda: not engine.requests_waiting)
@@ -214,7 +217,7 @@ class MQTTClient(simple.MQTTClient):
         if count is None and self._poller.poll(wait_ms):
             count = self.sock.readinto(engine.space())
         if count == 0:
-            raise LinkError("closed by the server", RECEIVE)
+            raise self._endpoint.ended(RECEIVE)
         if count:
             engine.received(count)
         # After reading: an answer that waited in the socket came in time.
@@ -231,11 +234,13 @@ class MQTTClient(simple.MQTTClient):
         except BadInput:
             raise
         except (OSError, ValueError) as e:  # ValueError: TLS refuses a certificate that way
+            error = self._endpoint.explain(e)  # before the socket is closed: it may know more
             self._drop_link()
-            raise self._endpoint.explain(e)
+            raise error
 
     def _drop_link(self):
         self._engine.closed()
+        self._endpoint.handshake_over()
         self._unacknowledged_id = 0  # ids mean nothing on the next link
         self._inbox = [(header, topic, msg, 0) for header, topic, msg, _ in self._inbox]
         if self._pollable is not None:
@@ -255,7 +260,7 @@ class MQTTClient(simple.MQTTClient):
             written = self.sock.write(view[done:size])
             if written:
                 done += written
-            elif ticks_diff(ticks_ms(), started_ms) > WRITE_STALL_MS:
+            elif ticks_diff(ticks_ms(), started_ms) > self._write_limit_ms:
                 raise DeadlineError("the socket takes no more bytes", CONNECT)
             else:
                 self._poller.modify(self._pollable, select.POLLOUT)

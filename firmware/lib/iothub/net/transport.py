@@ -4,7 +4,7 @@ write(buf[, n]), close(), non-blocking. Layers above TCP are streams over stream
 import errno
 import select
 import socket
-from time import ticks_diff, ticks_ms
+from time import sleep_ms, ticks_diff, ticks_ms
 
 from iothub.errors import NETWORK, DeadlineError, LinkError
 from iothub.timeouts import TCP_CONNECT_MS
@@ -34,7 +34,8 @@ class Opening:
         self._security = security
         self._path = path
         self._started_ms = ticks_ms()
-        self.raw = self.pollable = self.stream = sock = socket.socket(address[0], socket.SOCK_STREAM)
+        sock = socket.socket(address[0], socket.SOCK_STREAM)
+        self.raw = self.pollable = self.stream = sock
         sock.setblocking(False)
         try:
             # A packet is one write; without this the second small one waits for the ACK of the
@@ -66,7 +67,10 @@ class Opening:
                 self.stream = WebSocketStream(  # type: ignore[assignment]
                     self.stream, self._host, self._port, self._path
                 )
-        return self._path is None or self.stream.step()  # type: ignore[attr-defined]
+        if self._path is None or self.stream.step():  # type: ignore[attr-defined]
+            return True
+        sleep_ms(wait_ms)
+        return False
 
     def _connected(self, wait_ms):
         for _, flags in self._poller.poll(wait_ms):

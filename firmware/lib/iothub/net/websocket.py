@@ -5,7 +5,7 @@ from time import ticks_diff, ticks_ms
 
 from iothub.codec import websocket as codec
 from iothub.compat import const
-from iothub.errors import DeadlineError, LinkError, ProtocolError
+from iothub.errors import CONNECT, DeadlineError, LinkError, ProtocolError
 from iothub.timeouts import WEBSOCKET_HANDSHAKE_MS
 
 _MASK_BYTES = const(4)
@@ -34,17 +34,20 @@ class WebSocketStream:
     def step(self):
         """Goes on with the opening handshake; True when it is finished. Raises LinkError."""
         if ticks_diff(ticks_ms(), self._started_ms) > WEBSOCKET_HANDSHAKE_MS:
-            raise DeadlineError("no WebSocket in time", "connect")
+            raise DeadlineError("no WebSocket in time", CONNECT)
         if not self._flush():
             return False
         head = self._head
         while not head.endswith(b"\r\n\r\n"):
             # One byte at a time: what follows the head is frames already.
-            byte = self.source.read(1)
+            try:
+                byte = self.source.read(1)
+            except OSError as e:
+                raise _refused(e.errno)
             if byte is None:
                 return False
             if not byte:
-                raise LinkError("closed by the server during the WebSocket handshake")
+                raise _refused()
             head.extend(byte)
             if len(head) > codec.MAX_HEAD_BYTES:
                 raise ProtocolError("websocket: the answer is too long")
@@ -164,3 +167,7 @@ class WebSocketStream:
     def _end_frame(self):
         self._opcode = -1
         self._frame_have = 0
+
+
+def _refused(code=None):
+    return LinkError("closed by the server during the WebSocket handshake", CONNECT, code)
