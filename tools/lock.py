@@ -18,7 +18,7 @@ def main() -> int:
         options = ["--universal", "--python-version", "3.11", "--generate-hashes"]
         quiet = ["--quiet", "--no-annotate", "--no-header", "--no-emit-index-url"]
         files = ["requirements.in", "-o", "requirements.lock"]
-        command = [binaries / "uv", "pip", "compile", *options, *quiet, *files]
+        command = [str(binaries / "uv"), "pip", "compile", *options, *quiet, *files]
         return subprocess.run(command, timeout=600).returncode
 
 

@@ -139,7 +139,7 @@ class MosquittoServer:
     def start(self) -> None:
         with (self._directory / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [prerequisites.find("mosquitto"), "-c", self._config], stdout=log, stderr=log
+                [str(prerequisites.find("mosquitto")), "-c", self._config], stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:

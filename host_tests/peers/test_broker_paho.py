@@ -5,6 +5,7 @@ import threading
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from host_tests.peers.broker_client import Login
 from host_tests.peers.broker_servers import HubServer
@@ -23,7 +24,9 @@ def hub(tmp_path_factory):
 class PahoDevice:
     """A paho client on its own thread, whose messages wait in a queue."""
 
-    def __init__(self, hub: HubServer, login: Login, protocol: int, clean: bool = True) -> None:
+    def __init__(
+        self, hub: HubServer, login: Login, protocol: MQTTProtocolVersion, clean: bool = True
+    ) -> None:
         self.client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,
             client_id=login.client_id,

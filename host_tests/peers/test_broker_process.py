@@ -273,6 +273,7 @@ def test_watch_shows_messages_until_the_hub_ends(start):
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert watch.stdout
     with RawClient(hub.ready["mqtt_port"]) as client:
         client.connect(login)
         deadline = time.monotonic() + TIMEOUT_S

@@ -76,6 +76,7 @@ def test_umqtt_simple_is_a_device(hub):
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdin and process.stdout and process.stderr
     try:
         process.stdin.write(json.dumps(settings) + "\n")
         process.stdin.flush()

@@ -55,6 +55,8 @@ class Config:
     websocket_path: str
     keepalive_s: int
     clean_session: bool
+    sntp: str
+    queue: dict
     algorithm: str
     network: dict
     app: dict

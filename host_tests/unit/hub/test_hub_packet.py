@@ -114,7 +114,7 @@ def test_every_split_gives_the_same_packets(name):
     whole = read(stream)
     for cut in range(len(stream) + 1):
         reader = PacketReader(MAX_BYTES)
-        found = []
+        found: list[object] = []
         for piece in (stream[:cut], stream[cut:]):
             reader.feed(piece)
             found += reader.packets()

@@ -86,14 +86,14 @@ def test_registry_survives_and_refuses_duplicates(tmp_path):
     device = registry.add_device(product.product_id, "dev01")
     registry.add_topic(product.product_id, "a/b", "both")
     registry.set_enabled(device, False)
-    for again in (
+    for add_again in (
         lambda: registry.add_product("lamps"),
         lambda: registry.add_device(product.product_id, "dev01"),
         lambda: registry.add_topic(product.product_id, "a/b", "pub"),
         lambda: registry.add_topic(product.product_id, "event", "pub"),
     ):
         with pytest.raises(RegistryError) as caught:
-            again()
+            add_again()
         assert caught.value.code == "conflict"
     store.close()
 
@@ -113,6 +113,7 @@ def test_secrets_are_16_bytes_and_never_in_a_repr(tmp_path):
     _, registry = new_registry(":memory:")
     product = registry.add_product("lamps")
     device = registry.add_device(product.product_id, "dev01")
+    assert device.secret is not None and product.secret is not None
     assert len(base64.b64decode(device.secret)) == 16
     assert device.secret not in repr(device)
     assert product.secret not in repr(product) and device.secret not in repr(product)

@@ -222,7 +222,7 @@ def test_failed_puts_leave_no_files():
         real_remove(name)
         storage.failure = (28, 5)
 
-    storage.remove = remove
+    storage.remove = remove  # type: ignore[method-assign]
     for _ in range(10):
         raises(QueueFull, queue.put, b"t", b"x")
     assert storage.files == {}

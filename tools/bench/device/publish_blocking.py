@@ -16,10 +16,13 @@ def publish(client, count):
 
 def main(name, host, port, warm_up, count):
     if name == "iothub":
-        from iothub.net.mqtt import MQTTClient
+        import iothub.net.mqtt as ours
+
+        client = ours.MQTTClient(b"bench", host, int(port))
     else:
-        from umqtt.simple import MQTTClient
-    client = MQTTClient(b"bench", host, int(port))
+        from umqtt import simple
+
+        client = simple.MQTTClient(b"bench", host, int(port))
     client.connect()
     if name == "umqtt-nodelay":
         client.sock.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY
