@@ -5,6 +5,8 @@ import json
 import sys
 from time import ticks_diff, ticks_us
 
+from umqtt import simple
+
 TOPIC = b"bench/up"
 PAYLOAD = b"0123456789abcdef0123456789abcdef"
 
@@ -15,13 +17,12 @@ def publish(client, count):
 
 
 def main(name, host, port, warm_up, count):
+    client: simple.MQTTClient
     if name == "iothub":
-        import iothub.net.mqtt as ours
+        from iothub.net.mqtt import MQTTClient
 
-        client = ours.MQTTClient(b"bench", host, int(port))
+        client = MQTTClient(b"bench", host, int(port))
     else:
-        from umqtt import simple
-
         client = simple.MQTTClient(b"bench", host, int(port))
     client.connect()
     if name == "umqtt-nodelay":
