@@ -26,7 +26,8 @@ _HINTS = (
     (
         "TlsError",
         2005,
-        "Check the device's certificate and key, or its secret (PSK), and that it is enabled",
+        "Check the device's certificate and key, or its secret (PSK), and that it is enabled; or"
+        " no TLS 1.2 cipher suite is in common",
     ),
     ("TlsError", 2006, "Connect before the application allocates, or free memory first"),
     ("TlsError", 2007, "Check the port: 8883 is TLS, 1883 is not"),
