@@ -28,9 +28,6 @@ class Entry:
         self.retain = retain
         self.size_bytes = size_bytes
 
-    def __getitem__(self, index):
-        return (self.topic, self.payload, self.token, self.retain)[index]
-
 
 class BoundedQueue:
     """What both queues share: the bounds, the policy and the accounts. `unsettled` counts the
@@ -101,10 +98,6 @@ class BoundedQueue:
         self._bytes -= entry.size_bytes
         self.unsettled -= 1
         self._forget(entry)  # type: ignore[attr-defined]
-
-    def drop(self):
-        """Forgets the oldest message."""
-        self.settle(self.take())
 
 
 class RamQueue(BoundedQueue):
