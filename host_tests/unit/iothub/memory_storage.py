@@ -2,9 +2,11 @@
 
 
 class MemoryStorage:
-    """`failure` is (errno, bytes): every write fails with it after so many bytes were written."""
+    """`failure` is (errno, bytes): every write fails with it after so many bytes were written; so
+    does every removal, unless `can_remove_always`."""
 
-    def __init__(self):
+    def __init__(self, can_remove_always=False):
+        self._can_remove_always = can_remove_always
         self.files = {}
         self.changes = 0  # calls that were to change something
         self.written = None  # a list takes the names of what is written
@@ -31,7 +33,7 @@ class MemoryStorage:
 
     def remove(self, name):
         self.changes += 1
-        if self.failure is not None:
+        if self.failure is not None and not self._can_remove_always:
             raise OSError(self.failure[0], "on request")
         if name not in self.files:
             raise OSError(2, "no such file")
