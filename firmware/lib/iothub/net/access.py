@@ -60,7 +60,9 @@ class Access:
             certificate = tls.read_der(config.certificate, "certificate")
             key = tls.read_der(config.private_key, "private_key")
             if websocket:
-                self._rsa_key = key
+                from iothub import rsa
+
+                self._rsa_key = rsa.private_key(key)
         return tls.Certificates(tls.load_anchors(config.ca), certificate, key)
 
     def login(self, expiry_s):
@@ -74,7 +76,7 @@ class Access:
         elif self._rsa_key is not None:
             from iothub import rsa
 
-            signature = rsa.sign(rsa.private_key(self._rsa_key), username)
+            signature = rsa.sign(self._rsa_key, username)
             password = hexlify(signature) + b";rsa-sha256"
         return self._client_id, username, password
 
