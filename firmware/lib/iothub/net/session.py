@@ -307,7 +307,8 @@ class Session:
             return
         if isinstance(payload, str):
             payload = payload.encode()
-        topic = self._checked(topic, qos, retain)
+        if topic is not self._checked_topic or qos != 1 or retain:
+            topic = self._checked(topic, qos, retain)
         self._check_size(topic, payload, qos)
         receipt = _Receipt() if wait else None
         engine = self.engine
@@ -331,7 +332,7 @@ class Session:
         if isinstance(payload, str):
             payload = payload.encode()
         # The same topic object again was checked before; most devices use a handful.
-        if topic is not self._checked_topic or qos or retain:
+        if topic is not self._checked_topic or qos not in (0, 1) or retain:
             topic = self._checked(topic, qos, retain)
         self._check_size(topic, payload, qos)
         if qos:
