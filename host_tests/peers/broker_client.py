@@ -5,9 +5,9 @@ either side it judges.
 import contextlib
 import socket
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-TIMEOUT_S = 5.0
+from host_tests.peers.broker_wires import TIMEOUT_S, Wire, tcp
 
 CONNACK, PUBLISH, PUBACK, PUBREC, SUBACK, UNSUBACK, PINGRESP = 2, 3, 4, 5, 9, 11, 13
 PINGREQ_BYTES = b"\xc0\x00"
@@ -101,11 +101,11 @@ def puback_bytes(packet_id: int) -> bytes:
 
 
 class RawClient:
-    """One socket. Every wait ends after `TIMEOUT_S`; a close by the server is EOFError."""
+    """One connection: TCP to a port, or another wire. Every wait ends after `TIMEOUT_S`; a close
+    by the server is EOFError."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, to: int | Wire) -> None:
+        self._socket: Any = tcp(to) if isinstance(to, int) else to
         self._received = b""
 
     def __enter__(self) -> "RawClient":

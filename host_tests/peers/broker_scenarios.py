@@ -11,7 +11,6 @@ from host_tests.peers.broker_client import (
     PUBACK,
     PUBLISH,
     PUBREC,
-    RawClient,
     connect_bytes,
     field,
     packet,
@@ -39,7 +38,7 @@ def agreed(outcome: Any) -> Callable[[Scenario], Scenario]:
 def session_present(server: Server) -> Any:
     login, seen = server.new_device(), []
     for clean in (True, False, False, False, True, False):
-        with RawClient(server.port) as client:
+        with server.client(login) as client:
             seen.append(client.connect(login, clean=clean))
             client.disconnect()
     return seen
@@ -47,15 +46,17 @@ def session_present(server: Server) -> Any:
 
 @agreed((0, True))
 def mqtt_31_login(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        code, _ = client.connect(server.new_device(), level=3, name="MQIsdp")
+    login = server.new_device()
+    with server.client(login) as client:
+        code, _ = client.connect(login, level=3, name="MQIsdp")
         return code, client.is_open()
 
 
 @agreed(1)
 def unknown_protocol_level(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        code, _ = client.connect(server.new_device(), level=6)
+    login = server.new_device()
+    with server.client(login) as client:
+        code, _ = client.connect(login, level=6)
         return code
 
 
@@ -64,47 +65,52 @@ def protocol_level_5(server: Server) -> Any:
     login = server.new_device()
     properties = b"\0"
     head = field("MQTT") + b"\x05\x02\0\x3c" + properties
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.send(packet(0x10, head + field(login.client_id)))
         return client.read_packet().body[1]
 
 
 @agreed("closed")
 def unknown_protocol_name(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        client.send(connect_bytes(server.new_device(), name="HTTP"))
+    login = server.new_device()
+    with server.client(login) as client:
+        client.send(connect_bytes(login, name="HTTP"))
         return "closed" if client.wait_closed() else "open"
 
 
 @agreed(2)
 def empty_client_id_without_clean_session(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        return client.connect(server.new_device(), clean=False, client_id="")[0]
+    login = server.new_device()
+    with server.client(login) as client:
+        return client.connect(login, clean=False, client_id="")[0]
 
 
 @agreed(2)
 def empty_client_id_with_clean_session(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        return client.connect(server.new_device(), client_id="")[0]
+    login = server.new_device()
+    with server.client(login) as client:
+        return client.connect(login, client_id="")[0]
 
 
 @agreed(5)
 def login_with_will(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        return client.connect(server.new_device(), will=True)[0]
+    login = server.new_device()
+    with server.client(login) as client:
+        return client.connect(login, will=True)[0]
 
 
 @agreed(5)
 def keepalive_over_900_s(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        return client.connect(server.new_device(), keepalive_s=901)[0]
+    login = server.new_device()
+    with server.client(login) as client:
+        return client.connect(login, keepalive_s=901)[0]
 
 
 @agreed([0, 0])
 def keepalive_0_and_900_s(server: Server) -> Any:
     login, codes = server.new_device(), []
     for keepalive_s in (0, 900):
-        with RawClient(server.port) as client:
+        with server.client(login) as client:
             codes.append(client.connect(login, keepalive_s=keepalive_s)[0])
             client.disconnect()
     return codes
@@ -113,7 +119,7 @@ def keepalive_0_and_900_s(server: Server) -> Any:
 @agreed(("old closed", "new open"))
 def takeover(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as old, RawClient(server.port) as new:
+    with server.client(login) as old, server.client(login) as new:
         old.connect(login)
         new.connect(login)
         return (
@@ -125,7 +131,7 @@ def takeover(server: Server) -> Any:
 @agreed((True, [b"kept"]))
 def takeover_keeps_the_session(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as old, RawClient(server.port) as new:
+    with server.client(login) as old, server.client(login) as new:
         old.connect(login, clean=False)
         old.subscribe((login.topic("control"), 1))
         _, present = new.connect(login, clean=False)
@@ -136,7 +142,7 @@ def takeover_keeps_the_session(server: Server) -> Any:
 @agreed(("closed in time", "alive with pings"))
 def keepalive_is_enforced(server: Server) -> Any:
     silent, pinging = server.new_device(), server.new_device()
-    with RawClient(server.port) as first, RawClient(server.port) as second:
+    with server.client(silent) as first, server.client(pinging) as second:
         first.connect(silent, keepalive_s=2)
         second.connect(pinging, keepalive_s=2)
         started = time.monotonic()
@@ -159,7 +165,7 @@ def keepalive_is_enforced(server: Server) -> Any:
 @agreed([1, 65535, 7])
 def puback_carries_the_packet_id(server: Server) -> Any:
     login, acknowledged = server.new_device(), []
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         for packet_id in (1, 65535, 7):
             client.send(publish_bytes(login.topic("event"), b"x", 1, packet_id))
@@ -170,7 +176,7 @@ def puback_carries_the_packet_id(server: Server) -> Any:
 @agreed(["first", "second"])
 def dup_publish_is_acknowledged_again(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.publish(login.topic("event"), b"same", packet_id=9)
         client.publish(login.topic("event"), b"same", packet_id=9, dup=True)
@@ -181,7 +187,7 @@ def dup_publish_is_acknowledged_again(server: Server) -> Any:
 def publish_comes_back_to_its_subscriber(server: Server) -> Any:
     login = server.new_device()
     topic = login.topic("data")
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.subscribe((topic, 1))
         client.send(publish_bytes(topic, b"a"))
@@ -200,7 +206,7 @@ def publish_comes_back_to_its_subscriber(server: Server) -> Any:
 @agreed("closed")
 def publish_with_retain(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.send(publish_bytes(login.topic("event"), b"x", 1, 1, retain=True))
         return "open" if client.is_open() else "closed"
@@ -209,7 +215,7 @@ def publish_with_retain(server: Server) -> Any:
 @agreed("closed")
 def publish_at_qos_2(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.send(publish_bytes(login.topic("event"), b"x", 2, 1))
         try:
@@ -221,7 +227,7 @@ def publish_at_qos_2(server: Server) -> Any:
 @agreed("acknowledged, not delivered")
 def publish_to_a_topic_not_permitted(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.subscribe((login.topic("control"), 1))
         client.send(publish_bytes(login.topic("control"), b"x", 1, 1))
@@ -238,7 +244,7 @@ def packet_size_cap(server: Server) -> Any:
     seen = {}
     for size in (16_383, 16_384, 16_385, 16_388, 16_389):
         login = server.new_device()
-        with RawClient(server.port) as client:
+        with server.client(login) as client:
             client.connect(login)
             client.send(_publish_of_size(login.topic("event"), size))
             seen[size] = "open" if client.is_open() else "closed"
@@ -255,7 +261,7 @@ def _publish_of_size(topic: str, size: int) -> bytes:
 @agreed("closed")
 def huge_length_is_refused_before_its_body(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.send(b"\x30\xff\xff\xff\x7f")
         return "closed" if client.wait_closed() else "open"
@@ -267,7 +273,7 @@ def huge_length_is_refused_before_its_body(server: Server) -> Any:
 @agreed([0, 1, 0, 1])
 def granted_qos(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         names = (("control", 0), ("data", 1))
         several = client.subscribe(*((login.topic(name), qos) for name, qos in names))
@@ -277,7 +283,7 @@ def granted_qos(server: Server) -> Any:
 @agreed([1])
 def subscribe_at_qos_2(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         return client.subscribe((login.topic("control"), 2))
 
@@ -285,7 +291,7 @@ def subscribe_at_qos_2(server: Server) -> Any:
 @agreed([(1, 1), (1, 0), (0, 1), (0, 0)])
 def delivered_at_the_lower_qos(server: Server) -> Any:
     login, seen = server.new_device(), []
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         for sent, granted in ((1, 1), (1, 0), (0, 1), (0, 0)):
             client.subscribe((login.topic("control"), granted))
@@ -299,7 +305,7 @@ def delivered_at_the_lower_qos(server: Server) -> Any:
 @agreed([128, 128, 128])
 def forbidden_filters(server: Server) -> Any:
     mine, other = server.new_device(), server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(mine) as client:
         client.connect(mine)
         return client.subscribe((mine.topic("event"), 1), (other.topic("control"), 1), ("#", 1))
 
@@ -307,7 +313,7 @@ def forbidden_filters(server: Server) -> Any:
 @agreed([128, 128, 128])
 def malformed_filters(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         try:
             return [
@@ -320,7 +326,7 @@ def malformed_filters(server: Server) -> Any:
 @agreed(([1], [b"1", b"2"]))
 def wildcard_delivers_what_it_matches(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         codes = client.subscribe((login.topic("#"), 1))
         server.send(login.topic("control"), b"1", 1)
@@ -331,7 +337,7 @@ def wildcard_delivers_what_it_matches(server: Server) -> Any:
 @agreed([0, 1])
 def wildcard_without_a_match_succeeds(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         return client.subscribe((login.topic("nothing/+"), 0), (login.topic("+/+/x/#"), 1))
 
@@ -339,7 +345,7 @@ def wildcard_without_a_match_succeeds(server: Server) -> Any:
 @agreed([])
 def wildcard_unsubscribe_drops_what_it_matches(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.subscribe((login.topic("control"), 1), (login.topic("data"), 1))
         client.unsubscribe(login.topic("#"))
@@ -351,7 +357,7 @@ def wildcard_unsubscribe_drops_what_it_matches(server: Server) -> Any:
 @agreed([b"1"])
 def overlapping_subscriptions_deliver_once(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.subscribe((login.topic("#"), 1), (login.topic("control"), 1))
         server.send(login.topic("control"), b"1", 1)
@@ -361,7 +367,7 @@ def overlapping_subscriptions_deliver_once(server: Server) -> Any:
 @agreed([])
 def unsubscribe_stops_delivery(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.subscribe((login.topic("control"), 1))
         client.unsubscribe(login.topic("control"), login.topic("never"))
@@ -389,13 +395,13 @@ def qos_0_is_not_stored(server: Server) -> Any:
 
 def _offline_messages(server: Server, clean: bool, qos: int) -> list[bytes]:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=clean)
         client.subscribe((login.topic("control"), 1))
         client.disconnect()
     for payload in (b"a", b"b", b"c"):
         server.send(login.topic("control"), payload, qos)
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=clean)
         return [message.payload for message in client.messages()]
 
@@ -403,17 +409,17 @@ def _offline_messages(server: Server, clean: bool, qos: int) -> list[bytes]:
 @agreed(([b"a", b"b"], [(b"a", True), (b"b", True)], "same packet ids", []))
 def unacknowledged_is_redelivered_with_dup(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         client.subscribe((login.topic("control"), 1))
         server.send(login.topic("control"), b"a", 1)
         server.send(login.topic("control"), b"b", 1)
         first = [client.message(acknowledge=False) for _ in range(2)]
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         again = client.messages()
         client.disconnect()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         rest = [message.payload for message in client.messages()]
     same = [each.packet_id for each in first] == [each.packet_id for each in again]
@@ -428,7 +434,7 @@ def unacknowledged_is_redelivered_with_dup(server: Server) -> Any:
 @agreed([])
 def not_redelivered_while_connected(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.subscribe((login.topic("control"), 1))
         server.send(login.topic("control"), b"a", 1)
@@ -439,13 +445,13 @@ def not_redelivered_while_connected(server: Server) -> Any:
 @agreed((True, [b"kept"]))
 def session_survives_a_restart(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         client.subscribe((login.topic("control"), 1))
         client.disconnect()
     server.send(login.topic("control"), b"kept", 1)
     server.restart()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         _, present = client.connect(login, clean=False)
         return present, [message.payload for message in client.messages()]
 
@@ -453,7 +459,7 @@ def session_survives_a_restart(server: Server) -> Any:
 @agreed([(b"unacknowledged", True), (b"stored", False)])
 def restart_forgets_what_was_acknowledged(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         client.subscribe((login.topic("control"), 1), (login.topic("data"), 1))
         client.unsubscribe(login.topic("data"))
@@ -464,7 +470,7 @@ def restart_forgets_what_was_acknowledged(server: Server) -> Any:
         client.disconnect()
     server.send(login.topic("control"), b"stored", 1)
     server.restart()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         server.send(login.topic("data"), b"no longer subscribed", 1)
         return [(message.payload, message.dup) for message in client.messages()]
@@ -473,13 +479,13 @@ def restart_forgets_what_was_acknowledged(server: Server) -> Any:
 @agreed((150, [0, 149]))
 def at_most_150_are_kept_offline(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         client.subscribe((login.topic("control"), 1))
         client.disconnect()
     for number in range(155):
         server.send(login.topic("control"), b"%d" % number, 1)
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login, clean=False)
         numbers = [int(message.payload) for message in client.messages()]
     assert numbers == sorted(numbers)
@@ -490,7 +496,7 @@ def at_most_150_are_kept_offline(server: Server) -> Any:
 def at_most_150_are_unacknowledged(server: Server) -> Any:
     """The 151st to a device that acknowledges nothing: dropped by the hub."""
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.subscribe((login.topic("control"), 1))
         for number in range(151):
@@ -503,8 +509,9 @@ def at_most_150_are_unacknowledged(server: Server) -> Any:
 
 @agreed("open")
 def puback_for_an_unknown_id_is_ignored(server: Server) -> Any:
-    with RawClient(server.port) as client:
-        client.connect(server.new_device())
+    login = server.new_device()
+    with server.client(login) as client:
+        client.connect(login)
         client.send(packet(0x40, b"\x12\x34"))
         return "open" if client.is_open() else "closed"
 
@@ -520,7 +527,7 @@ def packets_split_and_coalesced(server: Server) -> Any:
         stream = connect_bytes(login) + subscribe_bytes(1, (login.topic("data"), 0))
         stream += b"".join(publish_bytes(login.topic("event"), b"x", 1, n) for n in range(1, 6))
         pieces = [stream] if name == "at once" else [bytes([byte]) for byte in stream]
-        with RawClient(server.port) as client:
+        with server.client(login) as client:
             for piece in pieces:
                 client.send(piece)
             kinds = [client.read_packet().kind for _ in range(7)]
@@ -532,7 +539,7 @@ def packets_split_and_coalesced(server: Server) -> Any:
 def _violation(name: str, make: Callable[[str], bytes]) -> None:
     def scenario(server: Server) -> Any:
         login = server.new_device()
-        with RawClient(server.port) as client:
+        with server.client(login) as client:
             client.connect(login)
             client.send(make(login.topic("event")))
             return "open" if client.is_open() else "closed"
@@ -569,7 +576,7 @@ _violation("packet_type_15", lambda topic: packet(0xF0, b""))
 @agreed("closed")
 def second_connect(server: Server) -> Any:
     login = server.new_device()
-    with RawClient(server.port) as client:
+    with server.client(login) as client:
         client.connect(login)
         client.send(connect_bytes(login))
         return "open" if client.is_open() else "closed"
@@ -577,7 +584,7 @@ def second_connect(server: Server) -> Any:
 
 def _first_packet(name: str, data: bytes) -> None:
     def scenario(server: Server) -> Any:
-        with RawClient(server.port) as client:
+        with server.client(server.new_device()) as client:
             client.send(data)
             return "closed" if client.wait_closed() else "open"
 

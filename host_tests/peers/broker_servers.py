@@ -13,9 +13,17 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from host_tests.peers.broker_client import Login, RawClient, publish_bytes
+from host_tests.peers.broker_wires import (
+    ClientCertificate,
+    PskWire,
+    TlsWire,
+    WebSocketWire,
+    Wire,
+    tcp,
+)
 from tools import prerequisites
 from tools.hub import Hub, HubConfig
 
@@ -29,6 +37,12 @@ def signed_login(product_id: str, device_name: str, secret: str, expiry_s: int =
     return Login(product_id, device_name, user_name, digest + ";hmacsha256")
 
 
+def unsigned_login(product_id: str, device_name: str) -> Login:
+    """As the vendor's C SDK logs in where TLS has proved who it is: no password."""
+    user_name = f"{product_id}{device_name};21010406;aB3xY;9223372036854775807"
+    return Login(product_id, device_name, user_name, None)
+
+
 class Server(Protocol):
     """What a scenario needs of a broker."""
 
@@ -36,20 +50,53 @@ class Server(Protocol):
     port: int
 
     def new_device(self) -> Login: ...
+    def client(self, login: Login) -> RawClient:
+        """Connected, as far as the way in goes; whoever logs in is to be `login`."""
+        ...
+
     def send(self, topic: str, payload: bytes, qos: int) -> None: ...
     def restart(self) -> None: ...
 
 
+# How a device gets in: the listener, whether by certificate, and whether the login is signed.
+class Way(NamedTuple):
+    listener: str
+    auth: str = "key"
+    signed: bool = True
+
+
+WAYS = {
+    "tcp": Way("tcp"),
+    "tls": Way("tls"),
+    "certificate": Way("tls", "cert", signed=False),
+    "psk": Way("tls", signed=False),
+    "ws": Way("ws"),
+    "wss": Way("wss"),
+}
+
+
 class HubServer:
-    """A hub on a thread of its own."""
+    """A hub on a thread of its own; its devices come in by one of WAYS."""
 
     name = "hub"
 
-    def __init__(self, database: Path, **settings: Any) -> None:
-        self._config = HubConfig(mqtt_port=0, api_port=0, database=str(database), **settings)
+    def __init__(self, database: Path, way: str = "tcp", **settings: Any) -> None:
+        self.way = WAYS[way]
+        ports = {f"{self.way.listener}_port": 0} if self.way.listener != "tcp" else {}
+        self._config = HubConfig(
+            mqtt_port=0,
+            api_port=0,
+            database=str(database),
+            data=database.parent,
+            **ports | settings,
+        )
         self._devices = 0
+        self._secrets: dict[str, str] = {}
+        self._certificates: dict[str, ClientCertificate] = {}
         self.start()
-        self.product_id = self.call("POST", "/products", name=secrets.token_hex(4))["product_id"]
+        name = secrets.token_hex(4)
+        created = self.call("POST", "/products", name=name, auth=self.way.auth)
+        self.product_id = created["product_id"]
 
     def start(self) -> None:
         ready = threading.Event()
@@ -61,7 +108,7 @@ class HubServer:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         async with Hub(self._config) as hub:
             self.hub = hub
-            self.port, self.api_port = hub.mqtt_port, hub.api_port
+            self.ports, self.port, self.api_port = hub.address.ports, hub.mqtt_port, hub.api_port
             ready.set()
             await self._stopping.wait()
 
@@ -73,14 +120,46 @@ class HubServer:
     def restart(self) -> None:
         self.stop()
         # The same ports, as a restarted hub has.
-        self._config = replace(self._config, mqtt_port=self.port, api_port=self.api_port)
+        ports: dict[str, Any] = {f"{name}_port": port for name, port in self.ports.items()}
+        ports["mqtt_port"] = ports.pop("tcp_port")
+        self._config = replace(self._config, api_port=self.api_port, **ports)
         self.start()
 
     def new_device(self) -> Login:
         self._devices += 1
         path = f"/products/{self.product_id}/devices"
-        created = self.call("POST", path, name=f"dev{self._devices}")
+        # Of its two kinds of key, the one that is made at once.
+        created = self.call("POST", path, name=f"dev{self._devices}", key="ec")
+        login = unsigned_login(self.product_id, created["device_name"])
+        if self.way.auth == "cert":
+            folder = Path(created["folder"])
+            self._certificates[login.client_id] = ClientCertificate(
+                str(folder / "certificate.pem"), str(folder / "private_key.pem")
+            )
+            return login
+        self._secrets[login.client_id] = created["device_secret"]
+        if not self.way.signed:
+            return login
         return signed_login(self.product_id, created["device_name"], created["device_secret"])
+
+    def client(self, login: Login) -> RawClient:
+        return RawClient(self._wire(login))
+
+    def _wire(self, login: Login) -> Wire:
+        listener, auth, signed = self.way
+        port = self.ports[listener]
+        if listener == "tls" and auth == "key" and not signed:
+            key = base64.b64decode(self._secrets[login.client_id])
+            return PskWire(port, login.client_id, key)
+        wire: Wire
+        if listener in ("tls", "wss"):
+            wire = TlsWire(port, self.authority_pem(), self._certificates.get(login.client_id))
+        else:
+            wire = tcp(port)
+        return WebSocketWire(wire) if listener in ("ws", "wss") else wire
+
+    def authority_pem(self) -> str:
+        return str(self.call("GET", "/ca")["certificate_pem"])
 
     def send(self, topic: str, payload: bytes, qos: int) -> None:
         encoded = base64.b64encode(payload).decode()
@@ -160,6 +239,9 @@ class MosquittoServer:
 
     def new_device(self) -> Login:
         return Login(secrets.token_hex(5).upper(), "dev", None, None)
+
+    def client(self, login: Login) -> RawClient:
+        return RawClient(self.port)
 
     def send(self, topic: str, payload: bytes, qos: int) -> None:
         sender = Login("APPLICATIO", secrets.token_hex(8), None, None)

@@ -402,7 +402,7 @@ def test_a_closed_connection_is_gone_even_if_its_peer_never_reads(tmp_path):
 def _shrink_buffers(client: RawClient, connection) -> None:
     """Let little fit into the system's buffers, so that the hub's own fill soon."""
     client.set_receive_buffer(4096)
-    hub_socket = connection._writer.get_extra_info("socket")
+    hub_socket = connection._stream._writer.get_extra_info("socket")
     hub_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 

@@ -105,7 +105,7 @@ def test_first_start_writes_a_device_file_and_tells_no_secret(start):
     login, settings = hub.device()
     assert set(settings) == {
         *("product_id", "device_name", "device_secret", "region"),
-        *("host", "port", "transport"),
+        *("host", "port", "transport", "ca"),
     }
     assert stat.S_IMODE(os.stat(hub.ready["device_file"]).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(hub.data / "hub.db").st_mode) == 0o600

@@ -4,7 +4,7 @@ import pytest
 
 from host_tests.conftest import requires
 from host_tests.peers.broker_scenarios import SCENARIOS
-from host_tests.peers.broker_servers import HubServer, MosquittoServer
+from host_tests.peers.broker_servers import WAYS, HubServer, MosquittoServer
 
 # Scenario: (what mosquitto shows, why). The hub always shows what the scenario says is agreed.
 _NO_RULES = "the standard allows it; the cloud's documents do not, and mosquitto knows no cloud"
@@ -40,9 +40,10 @@ DIFFERENCES: dict[str, tuple[object, str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory):
-    server = HubServer(tmp_path_factory.mktemp("hub") / "hub.db", stored_interval_ms=5)
+@pytest.fixture(scope="module", params=WAYS)
+def hub(tmp_path_factory, request):
+    database = tmp_path_factory.mktemp("hub") / "hub.db"
+    server = HubServer(database, request.param, stored_interval_ms=5)
     yield server
     server.stop()
 

@@ -1,6 +1,7 @@
 """The local hub: Tencent Cloud IoT Hub as its documents describe it, on the developer's desk.
 
-`async with Hub(HubConfig(mqtt_port=0, api_port=0)) as hub:` runs one inside a test;
+`async with Hub(HubConfig(mqtt_port=0, api_port=0)) as hub:` runs one inside a test, with
+`tls_port=0, ws_port=0, wss_port=0` on every transport;
 `python -m tools.hub` runs one in the foreground.
 """
 

@@ -1,19 +1,23 @@
-"""The hub assembled: store, broker, listener and API, started and stopped together."""
+"""The hub assembled: store, broker, listeners and API, started and stopped together."""
 
 import asyncio
+import socket
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from tools.hub.address import Address, reachable
 from tools.hub.api.server import ApiServer
+from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
 from tools.hub.broker.commit import CommitCycle
 from tools.hub.broker.context import Context
-from tools.hub.broker.listener import TcpListener
 from tools.hub.clock import HubClock
 from tools.hub.config import HubConfig
 from tools.hub.events import Records
 from tools.hub.faults import Faults
+from tools.hub.listeners import Listeners
+from tools.hub.provisioning import Provisioning
 from tools.hub.registry import Registry
 from tools.hub.store import Store
 
@@ -21,24 +25,34 @@ _CLOSING_ROUNDS = 100
 
 
 class Hub:
-    """`async with Hub(config) as hub:`, and `mqtt_port` and `api_port` are the real ones."""
+    """`async with Hub(config) as hub:`, and `address.ports` and `api_port` are the real ones."""
 
     def __init__(self, config: HubConfig) -> None:
         self.config = config
-        self.mqtt_port = 0
+        self.address = Address(reachable(config.host))
         self.api_port = 0
 
+    @property
+    def mqtt_port(self) -> int:
+        """The port of plain MQTT; the others are in `address.ports`."""
+        return self.address.ports["tcp"]
+
     async def __aenter__(self) -> Self:
-        """Raises StoreError or ListenError, with nothing left open."""
-        self.clock = HubClock(self.config.clock_offset_s)
-        self.store = Store(self.config.database)
+        """Raises StoreError, FileError or ListenError, with nothing left open."""
+        config = self.config
+        self.clock = HubClock(config.clock_offset_s)
+        self.authority = Authority(config.data / "ca" if config.data else None)
+        self.store = Store(config.database)
         try:
             self.records = Records(self.store, self.clock)
             self.registry = Registry(self.store, self.clock, self.records)
+            self.provisioning = Provisioning(
+                self.registry, self.authority, self.address, config.data
+            )
             self.faults = Faults(self.records)
             self.broker = Broker(
                 Context(
-                    self.config,
+                    config,
                     self.clock,
                     self.store,
                     self.records,
@@ -47,13 +61,14 @@ class Hub:
                     CommitCycle(self.store),
                 )
             )
-            self._listener = TcpListener(self.broker, self.config.host, self.config.mqtt_port)
-            self.mqtt_port = await self._listener.start()
-            self._api = ApiServer(self.broker, self.mqtt_port)
+            host_names = [self.address.host, socket.gethostname()]
+            self._listeners = Listeners(self.broker, self.authority, host_names)
+            self.address.ports |= await self._listeners.start()
+            self._api = ApiServer(self.broker, self.provisioning, self.address, self.authority)
             try:
                 self.api_port = await self._api.start()
             except BaseException:
-                self._listener.stop()
+                self._listeners.stop()
                 raise
         except BaseException:
             self.store.close()
@@ -68,7 +83,7 @@ class Hub:
         _traceback: TracebackType | None,
     ) -> None:
         self._sweeper.cancel()
-        self._listener.stop()
+        self._listeners.stop()
         for watcher in self.records.watchers:
             watcher.end()
         await self._api.stop()

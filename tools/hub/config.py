@@ -1,6 +1,7 @@
 """Every number the hub works with. Limits are the documents' unless a test sets others."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 MEMORY = ":memory:"
@@ -12,13 +13,21 @@ class HubConfig:
 
     host: str = LOOPBACK
     mqtt_port: int = 1883
+    # None: not listened on. The cloud's are 8883, 80 and 443.
+    tls_port: int | None = None
+    ws_port: int | None = None
+    wss_port: int | None = None
     api_port: int = 8180
     database: str = MEMORY
+    # Where the authority and the devices' certificates are kept; without one, nowhere.
+    data: Path | None = None
     clock_offset_s: int = 0
 
     # The whole packet (fixed header, remaining length field and body), not its remaining length.
     max_packet_bytes: int = 16 * 1024
     max_keepalive_s: int = 900
+    # From a connection to the end of its TLS and WebSocket handshakes, and from there to CONNECT.
+    opening_timeout_s: float = 10.0
     connect_timeout_s: float = 10.0
     # How long a closing connection may take to send what it still owes.
     linger_s: float = 2.0
@@ -30,7 +39,7 @@ class HubConfig:
     stored_interval_ms: int = 500
     max_subscriptions: int = 200
 
-    max_connections: int = 1000
+    max_connections: int = 2000
     # A device that does not read loses QoS 0 messages beyond this many unsent bytes.
     max_unsent_bytes: int = 256 * 1024
 

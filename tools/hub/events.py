@@ -13,6 +13,7 @@ PUBLISH_IN = "publish_in"
 PUBLISH_OUT = "publish_out"
 ACK = "ack"
 # The rest is logged.
+HANDSHAKE = "handshake"  # a connection that TLS or WebSocket ended before MQTT began
 CONNECT = "connect"
 REFUSED = "refused"
 DISCONNECT = "disconnect"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tools.hub import events
 from tools.hub.clock import HubClock
 from tools.hub.events import Records
-from tools.hub.identity import Identity, is_device_name, is_product_id
+from tools.hub.identity import Identity, is_device_name, is_product_id, parse_client_id
 from tools.hub.store import Store
 from tools.hub.topics import DEFAULT_TOPICS, Permission, custom_name_fault
 
@@ -32,13 +32,14 @@ class RegistryError(Exception):
 
 @dataclass(slots=True)
 class Device:
-    """One device. `secret` is base64 text, None where the product uses certificates."""
+    """One device: a secret (base64 text), or where its product wants that, a certificate (DER)."""
 
     identity: Identity
     secret: str | None = field(repr=False)
     enabled: bool
     created_ms: int
     last_login_ms: int | None = None
+    certificate: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -72,11 +73,11 @@ class Registry:
             self.products[product.product_id] = product
         for product_id, name, permission in self._store.query("SELECT * FROM product_topic"):
             self.products[product_id].topics[name] = Permission(permission)
-        for product_id, name, secret, enabled, created_ms, login_ms in self._store.query(
-            "SELECT * FROM device ORDER BY created_ms, name"
+        for product_id, name, secret, enabled, *rest in self._store.query(
+            "SELECT product_id, name, secret, enabled, created_ms, last_login_ms, certificate "
+            "FROM device ORDER BY created_ms, name"
         ):
-            identity = Identity(product_id, name)
-            device = Device(identity, secret, bool(enabled), created_ms, login_ms)
+            device = Device(Identity(product_id, name), secret, bool(enabled), *rest)
             self.products[product_id].devices[name] = device
 
     # What the login asks.
@@ -87,6 +88,12 @@ class Registry:
     def account(self, identity: Identity) -> Device | None:
         product = self.products.get(identity.product_id)
         return product.devices.get(identity.device_name) if product else None
+
+    def key(self, client_id: str) -> bytes | None:
+        """The pre-shared key of a device: its secret, decoded."""
+        identity = parse_client_id(client_id)
+        device = self.account(identity) if identity else None
+        return base64.b64decode(device.secret) if device and device.secret else None
 
     # What the API asks. Each raises RegistryError.
 
@@ -134,7 +141,8 @@ class Registry:
         self.products[product.product_id] = product
         return product
 
-    def add_device(self, product_id: str, name: str) -> Device:
+    def check_new_device(self, product_id: str, name: str) -> Product:
+        """The product that `add_device` would add to."""
         product = self.product(product_id)
         if not is_device_name(name):
             raise RegistryError(
@@ -146,13 +154,20 @@ class Registry:
             raise RegistryError(
                 "limit", f"a product holds at most {MAX_DEVICES_PER_PRODUCT} devices"
             )
+        return product
+
+    def add_device(self, product_id: str, name: str, certificate: bytes | None = None) -> Device:
+        """A device of a certificate product can log in only with the `certificate` (DER) given."""
+        product = self.check_new_device(product_id, name)
         secret = None
         if product.auth == "key":
             secret = base64.b64encode(secrets.token_bytes(DEVICE_SECRET_BYTES)).decode()
-        device = Device(Identity(product_id, name), secret, True, self._clock.now_ms())
+        identity, now_ms = Identity(product_id, name), self._clock.now_ms()
+        device = Device(identity, secret, True, now_ms, certificate=certificate)
         self._store.later(
-            "INSERT INTO device VALUES (?, ?, ?, 1, ?, NULL)",
-            (product_id, name, secret, device.created_ms),
+            "INSERT INTO device (product_id, name, secret, enabled, created_ms, certificate) "
+            "VALUES (?, ?, ?, 1, ?, ?)",
+            (product_id, name, secret, now_ms, certificate),
         )
         self._commit(device.identity.path, action="device added")
         product.devices[name] = device

@@ -3,9 +3,13 @@
 from dataclasses import dataclass, replace
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tools.hub.identity import Identity
 from tools.hub.login import ConnackCode, Credentials, Refused, check_login
+from tools.hub.transport.stream import Proof
+from tools.pki import issue, make_authority
 
 # PROTOCOL.md section 0, self-computed regression vectors.
 SECRET = "lDZ6Uqt+I9E0wW7rvDUs7Q=="
@@ -22,6 +26,7 @@ DEVICE = Identity("PRODUCTID1", "dev01")
 class Account:
     secret: str | None = SECRET
     enabled: bool = True
+    certificate: bytes | None = None
 
 
 class Directory:
@@ -130,8 +135,90 @@ def test_a_disabled_device_learns_so_only_when_signed():
     assert refusal(forged, account) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
 
 
-def test_an_identity_the_transport_proved_replaces_the_password():
-    proved = replace(GOOD, password=None, proved_identity=CLIENT_ID)
-    assert check_login(proved, Directory(Account(secret=None)), BEFORE_S) == DEVICE
-    other = replace(GOOD, proved_identity="PRODUCTID1dev02")
+def test_a_pre_shared_key_replaces_the_password():
+    for password in (None, b"", b"anything", b"0" * 64 + b";hmacsha256"):
+        proved = replace(GOOD, password=password, proof=Proof(CLIENT_ID))
+        assert check_login(proved, Directory(), BEFORE_S) == DEVICE
+    other = replace(GOOD, proof=Proof("PRODUCTID1dev02"))
     assert refusal(other) == ConnackCode.NOT_AUTHORISED
+    late = replace(GOOD, proof=Proof(CLIENT_ID))
+    assert refusal(late, now_s=AFTER_S) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
+
+
+AUTHORITY = make_authority("test")
+RSA = issue(AUTHORITY, "device", [CLIENT_ID], kind="rsa")
+EC = issue(AUTHORITY, "device", [CLIENT_ID], kind="ec")
+
+
+def certified(credential, **changes) -> Credentials:
+    proof = Proof(CLIENT_ID, credential.certificate_der)
+    return replace(GOOD, transport="tls", proof=proof, **changes)
+
+
+def signed(user_name: str = USER_NAME) -> bytes:
+    assert isinstance(RSA.key, rsa.RSAPrivateKey)
+    signature = RSA.key.sign(user_name.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return signature.hex().encode() + b";rsa-sha256"
+
+
+@pytest.mark.parametrize("credential", [RSA, EC], ids=["rsa", "ec"])
+def test_a_certificate_logs_in_with_any_password_or_none(credential):
+    directory = Directory(Account(None, True, credential.certificate_der))
+    for password in (None, b"", b"anything", SHA256):
+        login = certified(credential, password=password)
+        assert check_login(login, directory, BEFORE_S) == DEVICE
+
+
+def test_a_certificate_must_be_the_one_issued_to_the_device():
+    account = Account(None, True, RSA.certificate_der)
+    again = issue(AUTHORITY, "device", [CLIENT_ID], kind="ec")
+    assert refusal(certified(again), account) == ConnackCode.NOT_AUTHORISED
+    assert refusal(certified(RSA), Account(None)) == ConnackCode.NOT_AUTHORISED
+    other = Proof("PRODUCTID1dev02", RSA.certificate_der)
+    assert refusal(replace(GOOD, proof=other), account) == ConnackCode.NOT_AUTHORISED
+
+
+def test_a_certificate_is_no_login_for_a_product_with_keys():
+    login = certified(RSA, password=None)
+    assert refusal(login, Account()) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
+    assert check_login(certified(RSA), Directory(), BEFORE_S) == DEVICE
+
+
+def test_a_signature_of_the_user_name_logs_in_over_wss_only():
+    account = Account(None, True, RSA.certificate_der)
+    login = replace(GOOD, password=signed(), transport="wss")
+    assert check_login(login, Directory(account), BEFORE_S) == DEVICE
+    for transport in ("tcp", "ws", "tls"):
+        assert refusal(replace(login, transport=transport), account) == ConnackCode.NOT_AUTHORISED
+    for password in (None, b"anything", SHA256):
+        unsigned = replace(login, password=password)
+        assert refusal(unsigned, account) == ConnackCode.NOT_AUTHORISED
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        signed(USER_NAME + "0"),
+        signed()[2:],
+        b"zz" + signed()[2:],
+        b";rsa-sha256",
+        b"\xff;rsa-sha256",
+        b"0" * 512 + b";rsa-sha256",
+    ],
+)
+def test_a_signature_that_is_wrong_is_code_4_even_beside_a_certificate(password):
+    account = Account(None, True, RSA.certificate_der)
+    alone = replace(GOOD, password=password, transport="wss")
+    assert refusal(alone, account) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
+    beside = certified(RSA, password=password)
+    assert refusal(beside, account) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
+
+
+def test_a_signature_wants_an_rsa_certificate():
+    account = Account(None, True, EC.certificate_der)
+    login = replace(GOOD, password=signed(), transport="wss")
+    assert refusal(login, account) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
+
+
+def test_credentials_do_not_show_their_password():
+    assert "5b84d3b5" not in repr(GOOD)

@@ -4,12 +4,14 @@ from typing import Any
 
 from aiohttp import web
 
-from tools.hub.api.errors import read_object, text_field
+from tools.hub.api.errors import ApiError, read_object, text_field
 from tools.hub.broker.broker import Broker
+from tools.hub.provisioning import Provisioning
 from tools.hub.registry import Device, Product
+from tools.pki.issuing import Kind
 
 
-def routes(broker: Broker) -> list[web.RouteDef]:
+def routes(broker: Broker, provisioning: Provisioning) -> list[web.RouteDef]:
     """The routes over one broker."""
     registry = broker.context.registry
 
@@ -33,8 +35,16 @@ def routes(broker: Broker) -> list[web.RouteDef]:
 
     async def add_device(request: web.Request) -> web.Response:
         body = await read_object(request)
-        device = registry.add_device(request.match_info["pid"], text_field(body, "name"))
-        shown = _device(broker, device) | {"device_secret": device.secret}
+        new = await provisioning.add_device(
+            request.match_info["pid"], text_field(body, "name"), _key_kind(body)
+        )
+        shown = _device(broker, new.device) | {"device_secret": new.device.secret}
+        if new.credential is not None:
+            shown |= {
+                "certificate_pem": new.credential.certificate_pem.decode(),
+                "private_key_pem": new.credential.key_pem.decode(),
+                "folder": str(new.folder) if new.folder else None,
+            }
         return web.json_response(shown, status=201)
 
     async def list_devices(request: web.Request) -> web.Response:
@@ -91,6 +101,15 @@ def routes(broker: Broker) -> list[web.RouteDef]:
         web.post("/products/{pid}/topics", add_topic),
         web.delete("/products/{pid}/topics", remove_topic),
     ]
+
+
+def _key_kind(body: dict[str, Any]) -> Kind:
+    match text_field(body, "key", "rsa"):
+        case "rsa":
+            return "rsa"
+        case "ec":
+            return "ec"
+    raise ApiError(400, "invalid", "key: rsa or ec")
 
 
 def _product(product: Product) -> dict[str, Any]:

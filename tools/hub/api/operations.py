@@ -6,7 +6,9 @@ import aiohttp
 from aiohttp import web
 
 from tools.hub import events
+from tools.hub.address import Address
 from tools.hub.api.errors import ApiError, integer_field, read_object, text_field
+from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
 from tools.hub.faults import KINDS
 from tools.hub.identity import parse_path
@@ -14,14 +16,14 @@ from tools.hub.identity import parse_path
 _MAX_OFFSET_S = 100 * 366 * 24 * 3600
 
 
-def routes(broker: Broker, mqtt_port: int) -> list[web.RouteDef]:
+def routes(broker: Broker, address: Address, authority: Authority) -> list[web.RouteDef]:
     """The routes over one broker."""
     context = broker.context
 
     async def health(request: web.Request) -> web.Response:
         return web.json_response(
             {
-                "mqtt_port": mqtt_port,
+                **address.named_ports(),
                 "api_port": _port(request),
                 "host": context.config.host,
                 "now_ms": context.clock.now_ms(),
@@ -31,6 +33,9 @@ def routes(broker: Broker, mqtt_port: int) -> list[web.RouteDef]:
                 "aiohttp": aiohttp.__version__,
             }
         )
+
+    async def certificate(_request: web.Request) -> web.Response:
+        return web.json_response({"certificate_pem": authority.certificate_pem.decode()})
 
     async def set_clock(request: web.Request) -> web.Response:
         offset_s = integer_field(await read_object(request), "offset_s", 0)
@@ -68,6 +73,7 @@ def routes(broker: Broker, mqtt_port: int) -> list[web.RouteDef]:
 
     return [
         web.get("/health", health),
+        web.get("/ca", certificate),
         web.post("/clock", set_clock),
         web.post("/faults", arm_fault),
         web.get("/faults", list_faults),

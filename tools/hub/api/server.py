@@ -5,13 +5,17 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from tools.hub.address import Address
 from tools.hub.api import devices, messages, operations
 from tools.hub.api.errors import ApiError, error_response
+from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
-from tools.hub.broker.listener import ListenError
 from tools.hub.config import LOOPBACK
 from tools.hub.faults import FaultError
+from tools.hub.files import FileError
+from tools.hub.provisioning import Provisioning
 from tools.hub.registry import RegistryError
+from tools.hub.transport.listener import ListenError
 
 MAX_BODY_BYTES = 64 * 1024
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -20,17 +24,23 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ApiServer:
-    """One aiohttp application over one broker; `mqtt_port` is what `/health` tells."""
+    """One aiohttp application over one broker."""
 
-    def __init__(self, broker: Broker, mqtt_port: int) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        provisioning: Provisioning,
+        address: Address,
+        authority: Authority,
+    ) -> None:
         self._port = broker.context.config.api_port
         application = web.Application(
             middlewares=[_answer_errors, _guard], client_max_size=MAX_BODY_BYTES
         )
         for routes in (
-            devices.routes(broker),
+            devices.routes(broker, provisioning),
             messages.routes(broker),
-            operations.routes(broker, mqtt_port),
+            operations.routes(broker, address, authority),
         ):
             application.add_routes(routes)
         # A `/watch` that does not end by itself is cut after a second.
@@ -72,6 +82,8 @@ async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamR
         return error_response(error.status, error.code, str(error))
     except RegistryError as error:
         return error_response(_STATUS[error.code], error.code, str(error))
+    except FileError as error:
+        return error_response(500, "files", str(error))
     except FaultError as error:
         return error_response(400, "invalid", str(error))
     except web.HTTPException as error:

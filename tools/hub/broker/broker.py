@@ -1,6 +1,5 @@
 """Where connections, sessions and services meet: logins, and the way of each message."""
 
-import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 
@@ -16,10 +15,11 @@ from tools.hub.permissions import published_family
 from tools.hub.services import build_services
 from tools.hub.services.context import Service, ServiceContext
 from tools.hub.topics import is_system
+from tools.hub.transport.stream import Stream
 
 _log = logging.getLogger("hub")
 # Above the devices that may be online, so that one more can be told CONNACK 3.
-_SPARE_CONNECTIONS = 32
+SPARE_CONNECTIONS = 32
 
 
 class Broker:
@@ -33,18 +33,13 @@ class Broker:
             ServiceContext(context.clock, context.records, context.faults, self._reply)
         )
 
-    async def serve(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        proved_identity: str | None = None,
-    ) -> None:
-        """Serve one connection to its end. `proved_identity`: what its transport proved."""
-        if len(self.connections) >= self.context.config.max_connections + _SPARE_CONNECTIONS:
+    async def serve(self, stream: Stream, transport: str) -> None:
+        """Serve one connection to its end. `transport` is its listener's name."""
+        if len(self.connections) >= self.context.config.max_connections + SPARE_CONNECTIONS:
             _log.warning("connection refused: %d are open", len(self.connections))
-            writer.transport.abort()
+            stream.abort()
             return
-        connection = Connection(self, reader, writer, proved_identity)
+        connection = Connection(self, stream, transport)
         self.connections.add(connection)
         try:
             await connection.run()
@@ -56,12 +51,10 @@ class Broker:
 
     # What a connection asks.
 
-    def login(
-        self, connection: Connection, connect: Connect, proved_identity: str | None
-    ) -> tuple[Session, bool]:
+    def login(self, connection: Connection, connect: Connect) -> tuple[Session, bool]:
         """Judge a CONNECT and attach its session; says whether it was present. Raises Refused."""
         context = self.context
-        identity = self._judge(connect, proved_identity)
+        identity = self._judge(connection, connect)
         session = self.sessions.get(identity)
         if session is not None and session.link is not None:
             session.link.close("taken over by a new connection with the same client id")
@@ -78,7 +71,7 @@ class Broker:
         context.registry.note_login(identity)
         return session, present
 
-    def _judge(self, connect: Connect, proved_identity: str | None) -> Identity:
+    def _judge(self, connection: Connection, connect: Connect) -> Identity:
         config = self.context.config
         if not connect.supported:
             raise Refused(
@@ -86,7 +79,11 @@ class Broker:
                 f"protocol level {connect.protocol_level} is neither 3 (MQIsdp) nor 4 (MQTT)",
             )
         credentials = Credentials(
-            connect.client_id, connect.user_name, connect.password, proved_identity
+            connect.client_id,
+            connect.user_name,
+            connect.password,
+            connection.transport,
+            connection.proof,
         )
         identity = check_login(credentials, self.context.registry, self.context.clock.now_s())
         # The standard has no code for what this service does not offer; 5 says: not like this.

@@ -1,6 +1,6 @@
 """One MQTT connection from its first byte to its last.
 
-A listener hands in a reader, a writer and, where its transport proves one, an identity. The first
+A listener hands in a stream, whatever layers it has, and the name of its transport. The first
 packet must be a CONNECT that the broker accepts; from then on `Requests` answers, and silence ends
 it.
 """
@@ -25,6 +25,7 @@ from tools.hub.broker.requests import Requests
 from tools.hub.broker.session import Session
 from tools.hub.identity import parse_client_id
 from tools.hub.login import ConnackCode, Refused
+from tools.hub.transport.stream import Stream, StreamBroken
 
 READ_BYTES = 64 * 1024
 _DRAIN_ABOVE_BYTES = 64 * 1024
@@ -36,9 +37,7 @@ class Host(Protocol):
 
     @property
     def context(self) -> Context: ...
-    def login(
-        self, connection: "Connection", connect: Connect, proved_identity: str | None
-    ) -> tuple[Session, bool]: ...
+    def login(self, connection: "Connection", connect: Connect) -> tuple[Session, bool]: ...
     def receive(self, session: Session, publish: Publish) -> None: ...
     def leave(self, connection: "Connection") -> None: ...
 
@@ -46,19 +45,13 @@ class Host(Protocol):
 class Connection:
     """Awaiting CONNECT while `session` is None, then logged in, then closing."""
 
-    def __init__(
-        self,
-        host: Host,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        proved_identity: str | None = None,
-    ) -> None:
+    def __init__(self, host: Host, stream: Stream, transport: str) -> None:
         self._host = host
         self._context = host.context
-        self._reader = reader
-        self._writer = writer
-        self._proved_identity = proved_identity
-        self._outlet = Outlet(writer, self._context.faults, self._context.config.linger_s)
+        self._stream = stream
+        self.transport = transport
+        self.proof = stream.proof
+        self._outlet = Outlet(stream, self._context.faults, self._context.config.linger_s)
         self._packets = PacketReader(self._context.config.max_packet_bytes)
         self._requests: Requests | None = None
         self._closing = asyncio.Event()
@@ -79,6 +72,8 @@ class Connection:
         try:
             await self._read_packets()
             self.close("the device closed the connection without DISCONNECT")
+        except StreamBroken as error:
+            self.close(str(error))
         except OSError as error:
             self.close(f"the connection broke: {type(error).__name__}")
         except Exception:
@@ -126,7 +121,7 @@ class Connection:
 
     async def _read_packets(self) -> None:
         while not self._closing.is_set():
-            data = await self._reader.read(READ_BYTES)
+            data = await self._stream.read(READ_BYTES)
             if not data:
                 return
             if self._context.faults.armed or self._bytes_until_drop is not None:
@@ -154,7 +149,7 @@ class Connection:
                 return
             if self.unsent_bytes() > _DRAIN_ABOVE_BYTES:
                 # Not reading from a client that does not read its acknowledgements.
-                await self._writer.drain()
+                await self._stream.drain()
 
     def _handle(self, packet: Packet) -> None:
         faults = self._context.faults
@@ -171,7 +166,7 @@ class Connection:
         self.device = identity.path if identity else None
         try:
             self._strike_login()
-            session, present = self._host.login(self, connect, self._proved_identity)
+            session, present = self._host.login(self, connect)
         except Refused as refused:
             shown = connect.client_id[:80]
             records.event(
@@ -180,6 +175,7 @@ class Connection:
                 code=refused.code,
                 reason=refused.reason,
                 client_id=shown,
+                transport=self.transport,
             )
             self.send(encode_connack(refused.code))
             self._refused = True
@@ -194,7 +190,9 @@ class Connection:
             clean_session=connect.clean_session,
             session_present=present,
             keepalive_s=connect.keepalive_s,
-            peer=_peer_text(self._writer),
+            transport=self.transport,
+            proved_by=self.proof.by if self.proof else None,
+            peer=self._stream.peer,
         )
         # MQTT 3.1 has no session-present flag; its reserved byte is 0.
         shown_present = present and connect.protocol_level == 4
@@ -260,8 +258,3 @@ class Connection:
             self._loop.call_later(
                 blackhole["duration_ms"] / 1000, self.abort, "a fault's black hole ended"
             )
-
-
-def _peer_text(writer: asyncio.StreamWriter) -> str:
-    peer = writer.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if peer else ""

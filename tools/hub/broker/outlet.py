@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from tools.hub.faults import Faults
+from tools.hub.transport.stream import Stream
 
 
 class Outlet:
     """Collects what a tick brings and writes it at once, always in order."""
 
-    def __init__(self, writer: asyncio.StreamWriter, faults: Faults, linger_s: float) -> None:
-        self._writer = writer
+    def __init__(self, stream: Stream, faults: Faults, linger_s: float) -> None:
+        self._stream = stream
         self._faults = faults
         self._linger_s = linger_s
         self._loop = asyncio.get_running_loop()
@@ -23,7 +24,7 @@ class Outlet:
         self._held.append(data)
 
     def unsent_bytes(self) -> int:
-        return self._writer.transport.get_write_buffer_size()
+        return self._stream.unsent_bytes()
 
     def flush(self, device: str | None) -> None:
         """Write what was put in since the last time. `device` is whom a delay may strike."""
@@ -31,7 +32,7 @@ class Outlet:
             data = b"".join(self._held)
             if self._faults.armed:
                 self._delay(self._faults.delay_ms("delay", device) / 1000)
-            self._when_due(self._writer.write, data)
+            self._when_due(self._stream.write, data)
         self._held.clear()
 
     def end(self) -> None:
@@ -41,14 +42,14 @@ class Outlet:
     def abort(self) -> None:
         """Close now, unsent bytes and all."""
         self._held.clear()
-        self._writer.transport.abort()
+        self._stream.abort()
 
     def _close(self) -> None:
         if self.silent:
             self.abort()
-        elif not self._writer.is_closing():
-            self._writer.close()
-            self._loop.call_later(self._linger_s, self._writer.transport.abort)
+        else:
+            self._stream.close()
+            self._loop.call_later(self._linger_s, self._stream.abort)
 
     def _delay(self, delay_s: float) -> None:
         self._write_not_before = max(self._write_not_before, self._loop.time() + delay_s)

@@ -17,9 +17,14 @@ def add_commands(commands: Any) -> None:
     _command(product, "list", "list products", _list_products)
 
     device = _group(commands, "device", "add, list, show, enable and disable devices")
-    add = _command(device, "add", "create a device; its secret is shown once", _add_device)
+    add = _command(
+        device, "add", "create a device; its secret or key is handed over once", _add_device
+    )
     add.add_argument("product", help="product id")
     add.add_argument("name")
+    add.add_argument(
+        "--key", choices=("rsa", "ec"), default="rsa", help="of a certificate (default: rsa)"
+    )
     listing = _command(device, "list", "list the devices of a product", _list_devices)
     listing.add_argument("product", help="product id")
     for name, help_text in (
@@ -86,8 +91,18 @@ def _list_products(options: argparse.Namespace) -> int:
 
 
 def _add_device(options: argparse.Namespace) -> int:
-    created = HubClient(options).post("products", options.product, "devices", name=options.name)
-    return _show_created(options, created)
+    path = ("products", options.product, "devices")
+    created = HubClient(options).post(*path, name=options.name, key=options.key)
+    folder = created.get("folder")
+    if folder is None or options.json:
+        return _show_created(options, created)
+    # The files have them; a key is nothing to leave on a screen.
+    shown = {name: created[name] for name in created if not name.endswith("_pem")}
+    print_fields(shown)
+    console.print(
+        f"Certificate and private key are in {folder}; the hub keeps no copy of the key."
+    )
+    return 0
 
 
 def _list_devices(options: argparse.Namespace) -> int:

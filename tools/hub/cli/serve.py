@@ -5,6 +5,7 @@ import asyncio
 import fcntl
 import json
 import os
+import resource
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -12,15 +13,26 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from tools.hub.address import TRANSPORT_LISTENERS
 from tools.hub.app import Hub
-from tools.hub.broker.listener import ListenError
 from tools.hub.cli.client import DEFAULT_DATA, RUNNING_FILE, CommandError
 from tools.hub.cli.first_start import print_welcome, write_sample
 from tools.hub.config import LOOPBACK, HubConfig
+from tools.hub.files import FileError
 from tools.hub.log import start_log
+from tools.hub.provisioning import authority_file
 from tools.hub.store import StoreError
+from tools.hub.transport.listener import ListenError
 
 DATABASE_FILE = "hub.db"
+# Where only root may listen, as on the cloud's 80 and 443, the usual substitutes.
+_PORTS = {
+    "tls": (8883, "port for TLS and TLS-PSK"),
+    "ws": (8080, "port for WebSocket"),
+    "wss": (8443, "port for secure WebSocket"),
+}
+# Beside connections: the listeners, the database, the API's clients.
+_SPARE_FILES = 256
 _Commands = Any  # argparse keeps the type of its sub-parsers to itself
 
 
@@ -30,13 +42,22 @@ def add_commands(commands: _Commands) -> None:
     add = parser.add_argument
     add("--host", default=LOOPBACK, help="address MQTT listens on (default: %(default)s)")
     add("--mqtt-port", type=_port, default=1883, help="0 for any free one (default: %(default)s)")
+    for name, (port, what) in _PORTS.items():
+        text = f"{what} (default: {port}, or any free one with --mqtt-port 0)"
+        add(f"--{name}-port", type=_port, metavar="PORT", help=text)
     add("--api-port", type=_port, default=8180, help="0 for any free one (default: %(default)s)")
     add(
         "--data",
         type=Path,
         default=DEFAULT_DATA,
         metavar="DIR",
-        help="where the database and the sample device.json live (default: %(default)s)",
+        help="where the database, the authority and the devices' files live "
+        "(default: %(default)s)",
+    )
+    add(
+        "--device-transport",
+        choices=tuple(TRANSPORT_LISTENERS),
+        help="what the sample device.json connects by (default: what it says, first tcp)",
     )
     add("--clock-offset-s", type=int, default=0, metavar="S", help="shift the hub's clock")
     add("--no-sample", action="store_true", help="create no sample product on a first start")
@@ -56,7 +77,7 @@ def serve(options: argparse.Namespace) -> int:
         start_log(options.log_level, options.log_file, console)
         with _only_hub_on(data):
             asyncio.run(_serve(options, console))
-    except (StoreError, ListenError) as error:
+    except (StoreError, FileError, ListenError) as error:
         raise CommandError(str(error)) from None
     except OSError as error:
         raise CommandError(f"starting the hub on {data}: {error}") from None
@@ -68,22 +89,30 @@ async def _serve(options: argparse.Namespace, console: Console | None) -> None:
     config = HubConfig(
         host=options.host,
         mqtt_port=options.mqtt_port,
+        tls_port=_port_of(options, "tls"),
+        ws_port=_port_of(options, "ws"),
+        wss_port=_port_of(options, "wss"),
         api_port=options.api_port,
         database=str(data / DATABASE_FILE),
+        data=data,
         clock_offset_s=options.clock_offset_s,
     )
+    _allow_open_files(config.max_connections + _SPARE_FILES)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Hub(config) as hub:
-        device_file = None if options.no_sample else write_sample(hub, data)
+        device_file = None
+        if not options.no_sample:
+            device_file = write_sample(hub, data, options.device_transport)
         ready = {
-            "mqtt_port": hub.mqtt_port,
+            **hub.address.named_ports(),
             "api_port": hub.api_port,
             "host": config.host,
             "pid": os.getpid(),
             "data": str(data),
+            "ca": str(authority_file(data)),
             "device_file": str(device_file) if device_file else None,
         }
         note = data / RUNNING_FILE
@@ -91,7 +120,7 @@ async def _serve(options: argparse.Namespace, console: Console | None) -> None:
         try:
             _announce(ready, options)
             if console is not None:
-                print_welcome(console, hub, device_file)
+                print_welcome(console, hub, data, device_file)
             await stop.wait()
         finally:
             note.unlink(missing_ok=True)
@@ -107,6 +136,21 @@ def _announce(ready: dict[str, Any], options: argparse.Namespace) -> None:
     if options.ready_fd is not None:
         with suppress(BrokenPipeError), os.fdopen(options.ready_fd, "w") as stream:
             stream.write(line)
+
+
+def _port_of(options: argparse.Namespace, name: str) -> int:
+    given: int | None = getattr(options, f"{name}_port")
+    if given is not None:
+        return given
+    return _PORTS[name][0] if options.mqtt_port else 0
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise this process's limit of open files towards what the connections need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _only_hub_on:

@@ -11,8 +11,11 @@ from typing import Any
 from tools.hub.config import MEMORY
 from tools.hub.topics import matches
 
-SCHEMA_VERSION = 1
-_SCHEMA_FILE = Path(__file__).with_name("schema.sql")
+# Each file brings a database from the version before to the one it is named for.
+SCHEMA_VERSION = 2
+_SCHEMA_FILES = [
+    Path(__file__).with_name(f"schema_{version}.sql") for version in range(1, SCHEMA_VERSION + 1)
+]
 
 Row = Sequence[Any]
 
@@ -49,13 +52,14 @@ class Store:
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._connection.create_function("topic_matches", 2, matches, deterministic=True)
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._connection.executescript(f"BEGIN;\n{_SCHEMA_FILE.read_text()}\nCOMMIT;")
-        elif version != SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
             raise StoreError(
                 f"opening the database {self._path}: it has schema {version}, this hub knows "
                 f"{SCHEMA_VERSION}; use another data directory or the hub that wrote it"
             )
+        for number, file in enumerate(_SCHEMA_FILES[version:], version + 1):
+            step = f"BEGIN;\n{file.read_text()}\nPRAGMA user_version = {number};\nCOMMIT;"
+            self._connection.executescript(step)
 
     def later(self, sql: str, row: Row) -> None:
         """Collect one write for the next transaction."""

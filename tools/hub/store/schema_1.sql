@@ -72,4 +72,3 @@ CREATE TABLE event (
 );
 CREATE INDEX event_by_device ON event (device, id);
 
-PRAGMA user_version = 1;
