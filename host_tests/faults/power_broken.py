@@ -28,12 +28,19 @@ class PromisesTooEarly(FlashQueue):
 class ForgetsWhatIsTaken(FlashQueue):
     """Settles on flash what was only handed out."""
 
-    def _advance(self, entry):
-        FlashQueue._advance(self, entry)
-        FlashQueue._forget(self, entry)
+    def take(self):
+        entry = FlashQueue.take(self)
+        if entry is not None:
+            FlashQueue._forget(self, entry)
+            self._bytes += entry.size_bytes
+            self.unsettled += 1
+        return entry
 
-    def _forget(self, entry):
-        pass
+    def settle(self, entry):
+        self._taken.remove(entry)
+        self._taken_bytes -= entry.size_bytes
+        self._bytes -= entry.size_bytes
+        self.unsettled -= 1
 
 
 class MarksTooFar(FlashQueue):
@@ -71,11 +78,9 @@ class AppendsToTornTails(FlashQueue):
 class HidesRepeats(FlashQueue):
     """Does not mark what may have been sent before."""
 
-    def _prepare(self, entry):
-        entry = FlashQueue._prepare(self, entry)
-        if entry is not None:
-            entry.dup = False
-        return entry
+    def _read(self, segment):
+        self._recovered = 0
+        return FlashQueue._read(self, segment)
 
 
 class RemovesFirst(Journal):

@@ -348,6 +348,21 @@ def test_two_messages_with_one_id_are_never_out_together():
     assert (third.packet_id, third.token, third.dup) == (FIRST_ID, "token", False)
 
 
+def test_the_bounds_hold_while_an_entry_waits_for_its_packet_id():
+    storage = MemoryStorage()
+    storage.files["queue.00000001"] = _record(1, FIRST_ID, b"t", b"0")
+    storage.files["queue.00000002"] = _record(2, 65535, b"t", b"1")
+    queue = FlashQueue(storage, max_messages=3, drop_oldest=True)
+    first = queue.take()
+    tokens = []
+    for i in range(2, 12):
+        tokens += queue.put(b"t", b"%d" % i, i)
+        assert queue.unsettled <= 3
+    assert tokens == [None, 2, 3, 4, 5, 6, 7, 8, 9]
+    queue.settle(first)
+    assert _numbers(_take_all(queue)) == [10, 11]
+
+
 def test_more_than_the_bounds_is_kept_when_it_comes_from_an_earlier_run():
     storage = MemoryStorage()
     _filled(storage, 10)

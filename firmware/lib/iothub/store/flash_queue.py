@@ -12,7 +12,7 @@ from binascii import crc32
 from iothub.compat import const
 from iothub.errors import QueueFull, StorageError
 from iothub.store.journal import Journal
-from iothub.store.queue import BoundedQueue, Entry
+from iothub.store.queue import Entry, RamQueue
 
 MAX_MESSAGES = 1000
 MAX_BYTES = 65536
@@ -23,11 +23,14 @@ SEGMENT_BYTES = 4096
 # packet id; bytes of topic; bytes of payload. Then topic and payload.
 _HEADER = ">IBHHH"
 _HEADER_BYTES = const(11)
+_SIZES_AT = const(7)
 _VERSION = const(0x10)
 _RETAIN = const(1)
 _MAX_RECORD_BYTES = const(0xFFFF)
 _MAX_PACKET_IDS = const(0x7FFF)
 _SETTLED_PER_MARK = const(16)
+# Read at once of the next message; most are smaller.
+_READ_BYTES = const(256)
 
 # A segment in RAM is a list: the file's number (it only grows), the offset of the next record to
 # be taken, the end of the records, and how many of them are unsettled.
@@ -39,8 +42,8 @@ _UNSETTLED = const(3)
 _NO_SPACE_LEFT = const(28)
 
 
-class FlashQueue(BoundedQueue):
-    """Refuses a message when it is full (the default), or drops the oldest.
+class FlashQueue(RamQueue):
+    """What RamQueue does, but the messages are on flash.
 
     A message is safe when put() returns; put() also raises StorageError. After a reset everything
     unsettled comes out again, in order, with its packet id (32768 to 65535) and `dup`; so may the
@@ -67,7 +70,7 @@ class FlashQueue(BoundedQueue):
         super().__init__(min(max_messages, _MAX_PACKET_IDS), max_bytes, drop_oldest)
         self._storage = storage
         self._prefix = name + "."
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = min(segment_bytes, _MAX_RECORD_BYTES)
         self._segments = []
         self._growing = False  # whether the last segment takes more records
         self._next = None  # the entry to be taken next, once it was read
@@ -80,26 +83,45 @@ class FlashQueue(BoundedQueue):
         self._recover()
 
     def peek(self):
-        """The oldest entry that was not taken yet; or None, also while the entry before it with
-        the same packet id is taken."""
+        """The oldest entry that was not taken yet; or None, also while an entry with the same
+        packet id is taken."""
+        entry = self._oldest()
+        if entry is not None:
+            for taken in self._taken:
+                if taken.packet_id == entry.packet_id:
+                    return None
+        return entry
+
+    def _oldest(self):
         if self._next is None:
             for segment in self._segments[:]:
                 if segment[_NEXT] < segment[_END]:
-                    entry = self._read(segment, segment[_NEXT])
-                    if entry is not None:
-                        return self._prepare(entry)
-                    self._lose(segment)
+                    entry = self._read(segment)
+                    if entry is None:
+                        self._lose(segment)
+                        continue
+                    if self._recovered:
+                        entry.dup = True
+                    else:
+                        entry.token = self._tokens.pop(entry.packet_id, None)
+                    self._next = entry
+                    break
         return self._next
 
-    def _prepare(self, entry):
-        for taken in self._taken:
-            if taken.packet_id == entry.packet_id:
-                return None
-        if self._recovered:
-            entry.dup = True
-        else:
-            entry.token = self._tokens.pop(entry.packet_id, None)
-        self._next = entry
+    def _read(self, segment):
+        """The next entry of the segment, or None when no whole record is there."""
+        read = self._storage.read
+        file = self._file(segment)
+        offset = segment[_NEXT]
+        content = read(file, offset, _READ_BYTES)
+        if content is not None and len(content) >= _HEADER_BYTES:
+            size_bytes = _HEADER_BYTES + sum(struct.unpack_from(">HH", content, _SIZES_AT))
+            if _READ_BYTES < size_bytes <= segment[_END] - offset:
+                content = read(file, offset, size_bytes)
+        entry = _parse(content, 0, segment[_NUMBER])
+        if entry is not None:
+            entry.segment = segment
+            entry.offset = offset
         return entry
 
     def _advance(self, entry):
@@ -152,6 +174,7 @@ class FlashQueue(BoundedQueue):
         return [self._last_number, 0, 0, 0]
 
     def _forget(self, entry):
+        super()._forget(entry)
         segment = entry.segment
         segment[_UNSETTLED] -= 1
         self._settled += 1
@@ -210,13 +233,16 @@ class FlashQueue(BoundedQueue):
     def _scan(self, number, start):
         """Takes up a segment of an earlier run; before `start` all is settled."""
         segment = [number, start, start, 0]
-        entry = self._read(segment, start)
+        file = self._file(segment)
+        file_bytes = self._storage.size(file)
+        content = self._storage.read(file, 0, min(file_bytes, _MAX_RECORD_BYTES))
+        entry = _parse(content, start, number)
         while entry is not None:
             segment[_END] += entry.size_bytes
             segment[_UNSETTLED] += 1
             self._last_id = entry.packet_id
-            entry = self._read(segment, segment[_END])
-        self._growing = self._storage.size(self._file(segment)) == segment[_END]
+            entry = _parse(content, segment[_END], number)
+        self._growing = file_bytes == segment[_END]
         if not self._growing:
             self.corrupt += 1
         self.unsettled += segment[_UNSETTLED]
@@ -224,27 +250,6 @@ class FlashQueue(BoundedQueue):
         self._segments.append(segment)
         if not segment[_UNSETTLED]:
             self._drop_segment(segment)
-
-    def _read(self, segment, offset):
-        """The entry at `offset`, or None when no whole record is there."""
-        read = self._storage.read
-        file = self._file(segment)
-        header = read(file, offset, _HEADER_BYTES)
-        if header is None or len(header) < _HEADER_BYTES:
-            return None
-        crc, flags, packet_id, topic_bytes, payload_bytes = struct.unpack(_HEADER, header)
-        size_bytes = _HEADER_BYTES + topic_bytes + payload_bytes
-        if flags & ~_RETAIN != _VERSION or size_bytes > _MAX_RECORD_BYTES:
-            return None
-        body = read(file, offset + _HEADER_BYTES, topic_bytes + payload_bytes)
-        if body is None or crc32(body, crc32(header[4:], segment[_NUMBER])) != crc:
-            return None
-        payload = memoryview(body)[topic_bytes:]
-        entry = Entry(body[:topic_bytes], payload, None, flags & _RETAIN, size_bytes)
-        entry.packet_id = packet_id
-        entry.segment = segment
-        entry.offset = offset
-        return entry
 
     def _lose(self, segment):
         """What waits in the segment was whole when it was put, or at the start, and is no more."""
@@ -271,3 +276,20 @@ class FlashQueue(BoundedQueue):
             self._storage.remove(self._file(segment))
         except OSError:
             pass
+
+
+def _parse(content, at, number):
+    """The Entry of the record at `at` in a segment's content, or None when none is whole there."""
+    if content is None or len(content) < at + _HEADER_BYTES:
+        return None
+    crc, flags, packet_id, topic_bytes, payload_bytes = struct.unpack_from(_HEADER, content, at)
+    topic = at + _HEADER_BYTES
+    payload = topic + topic_bytes
+    end = payload + payload_bytes
+    view = memoryview(content)
+    # A short content has another CRC.
+    if flags & ~_RETAIN != _VERSION or crc32(view[at + 4 : end], number) != crc:
+        return None
+    entry = Entry(content[topic:payload], view[payload:end], None, flags & _RETAIN, end - at)
+    entry.packet_id = packet_id
+    return entry

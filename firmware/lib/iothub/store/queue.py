@@ -29,28 +29,29 @@ class Entry:
         self.size_bytes = size_bytes
 
 
-class BoundedQueue:
-    """What both queues share: the bounds, the policy and the accounts. `unsettled` counts the
+class RamQueue:
+    """Refuses a message when it is full (the default), or drops the oldest. `unsettled` counts the
     messages kept, `dropped` those that made room for newer ones, `writes` those to the flash;
     len() those not taken yet.
 
-    A queue has _keep() (stores a message; may raise, and then nothing changed), peek(), _advance()
-    (the entry that peek() gave was taken) and _forget() (an entry was settled).
+    The queue on flash has the same bounds, policy and accounts; what it does in another way are
+    _keep(), which may raise (then nothing changed), peek(), _oldest(), _advance() and _forget().
     """
 
     _OVERHEAD_BYTES = 0
     durable = False  # whether what is put survives a power cut
+    writes = 0
 
-    def __init__(self, max_messages, max_bytes, drop_oldest):
+    def __init__(self, max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES, drop_oldest=False):
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._drop_oldest = drop_oldest
+        self._waiting = []
         self._taken = []
         self._taken_bytes = 0
         self._bytes = 0
         self.unsettled = 0
         self.dropped = 0
-        self.writes = 0
 
     def __len__(self):
         return self.unsettled - len(self._taken)
@@ -62,31 +63,39 @@ class BoundedQueue:
         if size_bytes > self._max_bytes:
             raise QueueFull("the message is larger than the whole queue")
         # What has to stay.
+        messages = self.unsettled
+        total_bytes = self._bytes
         if self._drop_oldest:
             messages = len(self._taken)
             total_bytes = self._taken_bytes
-        else:
-            messages = self.unsettled
-            total_bytes = self._bytes
         if messages >= self._max_messages or total_bytes + size_bytes > self._max_bytes:
             raise QueueFull("the offline queue is full")
         # Before others go for it, since this may fail.
-        self._keep(topic, payload, token, retain, size_bytes)  # type: ignore[attr-defined]
+        self._keep(topic, payload, token, retain, size_bytes)
         self._bytes += size_bytes
         self.unsettled += 1
         evicted = []
         while self.unsettled > self._max_messages or self._bytes > self._max_bytes:
-            entry = self.take()
-            evicted.append(entry.token)
-            self.settle(entry)
+            entry = self._oldest()
+            if entry is None:
+                break
+            self._advance(entry)
+            self._forget(entry)
             self.dropped += 1
+            evicted.append(entry.token)
         return evicted
+
+    def peek(self):
+        """The oldest entry that was not taken yet, or None."""
+        return self._waiting[0] if self._waiting else None
+
+    _oldest = peek
 
     def take(self):
         """Marks the entry that peek() gives as taken, and returns it."""
-        entry = self.peek()  # type: ignore[attr-defined]
+        entry = self.peek()
         if entry is not None:
-            self._advance(entry)  # type: ignore[attr-defined]
+            self._advance(entry)
             self._taken.append(entry)
             self._taken_bytes += entry.size_bytes
         return entry
@@ -95,27 +104,15 @@ class BoundedQueue:
         """Forgets a taken entry, in whatever order."""
         self._taken.remove(entry)
         self._taken_bytes -= entry.size_bytes
-        self._bytes -= entry.size_bytes
-        self.unsettled -= 1
-        self._forget(entry)  # type: ignore[attr-defined]
-
-
-class RamQueue(BoundedQueue):
-    """Refuses a message when it is full (the default), or drops the oldest."""
-
-    def __init__(self, max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES, drop_oldest=False):
-        super().__init__(max_messages, max_bytes, drop_oldest)
-        self._waiting = []
-
-    def peek(self):
-        """The oldest entry that was not taken yet, or None."""
-        return self._waiting[0] if self._waiting else None
+        self._forget(entry)
 
     def _keep(self, topic, payload, token, retain, size_bytes):
         self._waiting.append(Entry(bytes(topic), bytes(payload), token, retain, size_bytes))
 
     def _advance(self, entry):
+        """The oldest entry is not waiting any more."""
         self._waiting.pop(0)
 
     def _forget(self, entry):
-        pass
+        self._bytes -= entry.size_bytes
+        self.unsettled -= 1
