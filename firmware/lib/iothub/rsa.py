@@ -17,7 +17,7 @@ def private_key(der):
             fields = _sequence(der)
             if len(fields) >= 9 and all(tag == 2 for tag, _ in fields[:9]):
                 n, e, _, p, q, dp, dq, qinv = [int.from_bytes(v, "big") for _, v in fields[1:9]]
-                if p * q == n and e > 2:
+                if p * q == n > 0 and e > 2:
                     return n, e, p, q, dp, dq, qinv
                 break
             # PKCS#8 wraps it: version, algorithm, octet string.

@@ -58,7 +58,7 @@ class WebSocketStream:
     def readinto(self, buf):
         """Fills `buf` with payload. None: nothing now; 0: the server closed."""
         self._flush()
-        while not self._left:
+        while not self._left or self._opcode >= codec.CLOSE:
             if self._closed:
                 return 0
             if not self._next_frame():
@@ -90,7 +90,8 @@ class WebSocketStream:
         if not self._closed:
             self._closed = True
             try:
-                if self._flush():
+                # Before the handshake is over the other side may speak plain HTTP.
+                if self._head is None and self._flush():
                     self._send_frame(codec.CLOSE, b"\x03\xe8", 2)  # 1000, normal closure
                     self._flush()
             except OSError:
