@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo hub test sweep check bench size sign lock clean
+.PHONY: help demo hub test sweep check bench size trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,6 +35,9 @@ bench: $(READY) $(UMQTT) ## Measure against umqtt.simple and paho, as ratios in 
 
 size: $(READY) $(UMQTT) ## Measure bytecode, heap and allocations on the emulated Pico W
 	@$(BIN)/python -m tools.size
+
+trust: $(READY) ## Build the device's trust anchors into build/trust
+	@$(BIN)/python -m tools.trust
 
 sign: $(READY) ## Print client id, user name and password (ARGS="PRODUCT DEVICE")
 	@PYTHONPATH=firmware/lib $(BIN)/python -m tools.sign $(ARGS)
