@@ -13,6 +13,7 @@ import sys
 # command: Debian package
 PACKAGES = {
     "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
     "npm": "npm",
     "node": "nodejs",
     "openssl": "openssl",

@@ -43,6 +43,11 @@ def unsigned_login(product_id: str, device_name: str) -> Login:
     return Login(product_id, device_name, user_name, None)
 
 
+def client_certificate(folder: str) -> ClientCertificate:
+    """The files the hub wrote for a device."""
+    return ClientCertificate(f"{folder}/certificate.pem", f"{folder}/private_key.pem")
+
+
 class Server(Protocol):
     """What a scenario needs of a broker."""
 
@@ -132,10 +137,7 @@ class HubServer:
         created = self.call("POST", path, name=f"dev{self._devices}", key="ec")
         login = unsigned_login(self.product_id, created["device_name"])
         if self.way.auth == "cert":
-            folder = Path(created["folder"])
-            self._certificates[login.client_id] = ClientCertificate(
-                str(folder / "certificate.pem"), str(folder / "private_key.pem")
-            )
+            self._certificates[login.client_id] = client_certificate(created["folder"])
             return login
         self._secrets[login.client_id] = created["device_secret"]
         if not self.way.signed:
