@@ -12,6 +12,8 @@ _FIELDS: dict = {
     "product_id": (str, _REQUIRED),
     "device_name": (str, _REQUIRED),
     "device_secret": (str, ""),
+    "product_secret": (str, ""),
+    "keep_product_secret": (bool, False),
     "certificate": (str, ""),
     "private_key": (str, ""),
     "ca": (str, "trust"),
@@ -25,9 +27,16 @@ _FIELDS: dict = {
     "algorithm": (str, "hmacsha256"),
     "sntp": (str, "time1.cloud.tencent.com"),
     "queue": (dict, {}),
+    "http": (dict, {}),
+    "coap": (dict, {}),
     "network": (dict, {}),
     "app": (dict, {}),
 }
+# What "http" and "coap" may say, and the transports of each.
+_HTTP_FIELDS = {"transport": str, "host": str, "port": int, "alone": bool}
+_HTTP_TRANSPORTS = ("https", "http")
+_COAP_FIELDS = {"transport": str, "host": str, "port": int}
+_COAP_TRANSPORTS = ("auto", "dtls", "psk", "udp")
 # What "queue" may say: type, and the least value of a number.
 _QUEUE_FIELDS = {
     "flash": (bool, 0),
@@ -41,7 +50,7 @@ TRANSPORTS = ("auto", "tcp", "tls", "psk", "ws", "wss")
 class Config:
     """The fields as attributes, checked; `identity` and `secret` (None for a device with a
     certificate) made of theirs. `network` and `app` are passed on as they are, to the port and to
-    the application."""
+    the application. `registering`: it may lack what registration will give it."""
 
     product_id: str
     device_name: str
@@ -58,10 +67,12 @@ class Config:
     sntp: str
     queue: dict
     algorithm: str
+    http: dict
+    coap: dict
     network: dict
     app: dict
 
-    def __init__(self, fields):
+    def __init__(self, fields, registering=False):
         if not isinstance(fields, dict):
             raise BadInput("configuration", "must be a JSON object")
         for name in fields:
@@ -80,7 +91,7 @@ class Config:
                 value = default
             elif type(value) is not wanted:
                 raise BadInput(name, "must be of type " + wanted.__name__)
-            if name != "device_secret":
+            if not name.endswith("_secret"):
                 setattr(self, name, value)
         self.identity = Identity(self.product_id, self.device_name)
         self.secret = None
@@ -88,9 +99,10 @@ class Config:
             if not self.private_key:
                 raise BadInput("private_key", "is missing; it belongs to the certificate")
         else:
-            if not fields.get("device_secret"):
+            if fields.get("device_secret"):
+                self.secret = Secret(fields["device_secret"])
+            elif not registering:
                 raise BadInput("device_secret", "is missing")
-            self.secret = Secret(fields["device_secret"])
         if self.transport not in TRANSPORTS:
             raise BadInput("transport", "must be one of " + ", ".join(TRANSPORTS))
         if self.certificate and self.transport not in ("auto", "tls", "wss"):
@@ -103,6 +115,8 @@ class Config:
             wanted, least = _QUEUE_FIELDS.get(name, (None, 0))
             if type(self.queue[name]) is not wanted or self.queue[name] < least:
                 raise BadInput("queue", "has flash, drop_oldest, max_messages and max_bytes")
+        _check_service("http", self.http, _HTTP_FIELDS, _HTTP_TRANSPORTS)
+        _check_service("coap", self.coap, _COAP_FIELDS, _COAP_TRANSPORTS)
         if not self.websocket_path.startswith("/"):
             raise BadInput("websocket_path", "must begin with /")
         if not 0 <= self.port < 65536:
@@ -111,15 +125,29 @@ class Config:
             raise BadInput("algorithm", "must be hmacsha256 or hmacsha1")
 
 
+def _check_service(field, settings, known, transports):
+    for name in settings:
+        if type(settings[name]) is not known.get(name):
+            raise BadInput(field, "has " + ", ".join(sorted(known)))
+    if settings.get("transport", transports[0]) not in transports:
+        raise BadInput(field, "transport must be one of " + ", ".join(transports))
+    if not 0 <= settings.get("port", 0) < 65536:
+        raise BadInput(field, "port must be 0 (the usual one) to 65535")
+
+
 def load(path):
     """The Config of a file. Raises BadInput."""
+    return Config(read(path))
+
+
+def read(path):
+    """The fields of a file (dict). Raises BadInput."""
     try:
         with open(path, "rb") as f:
             text = f.read()
     except OSError:
         raise BadInput(path, "cannot be read; put the configuration there")
     try:
-        fields = json.loads(text)
+        return json.loads(text)
     except ValueError:
         raise BadInput(path, "is not JSON")
-    return Config(fields)

@@ -83,7 +83,7 @@ class TlsError(LinkError):
 
 
 class ProtocolError(LinkError):
-    """The peer broke MQTT 3.1.1; the link is closed, since the stream cannot be trusted."""
+    """The peer broke its protocol; the link is closed, since the stream cannot be trusted."""
 
     code = 71
     phase = RECEIVE
@@ -100,6 +100,13 @@ class SubscribeRefused(IoTHubError):
 
     code = 128
     phase = SUBSCRIBE
+
+
+class ServiceRefused(IoTHubError):
+    """The cloud answered a request with an error. `code` is the service's number of it: an HTTP
+    status, a CoAP code as 401 for 4.01, or one that the service's module names."""
+
+    phase = "service"
 
 
 class QueueFull(IoTHubError):

@@ -41,3 +41,9 @@ LOGIN_VALID_S = const(86400)
 # Between time requests once the clock is set, and while it is not.
 TIME_REFRESH_MS = const(6 * 3600 * 1000)
 TIME_RETRY_MS = const(10000)
+# An HTTP request given to the stream until the head of its response. It includes the TLS
+# handshake. The vendor's C SDK waits 10 s for TLS alone.
+HTTP_RESPONSE_MS = const(20000)
+# Between two pieces of an HTTP body, and for the whole of one that is read in one go.
+HTTP_STALL_MS = const(20000)
+HTTP_BODY_MS = const(30000)

@@ -13,6 +13,7 @@ CLASSES = (
     ("ProtocolError", "receive", 71),
     ("LoginRefused", "login", 0),
     ("SubscribeRefused", "subscribe", 128),
+    ("ServiceRefused", "service", 0),
     ("QueueFull", "publish", 105),
     ("StorageError", "storage", 5),
     ("NotConnected", "publish", 107),

@@ -1,0 +1,225 @@
+"""HTTP/1.1 over our own streams, on asyncio. One request at a time; the connection is kept for the
+next one where the server allows it.
+
+    client = http.Client(Endpoint(host, 443, network, security), host)
+    response = await client.request("GET", "/file", (("Range", "bytes=100-"),), wanted=(b"etag",))
+    while count := await client.readinto(buf):
+        ...
+    client.close()
+"""
+
+import asyncio
+from time import ticks_diff, ticks_ms
+
+from iothub.codec import http as codec
+from iothub.compat import const
+from iothub.errors import CONNECT, RECEIVE, BadInput, DeadlineError, LinkError, ProtocolError
+from iothub.net.endpoint import Endpoint
+from iothub.timeouts import HTTP_BODY_MS, HTTP_RESPONSE_MS, HTTP_STALL_MS
+
+_POLL_MS = const(10)
+_RX_BYTES = const(512)  # heads come through it; bodies only by what follows a head in one read
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class Client:
+    """`endpoint` (net/endpoint.py) opens the streams, `host` is what the Host field says. A
+    `session` (net/session.py) steps aside as long as the connection is open: for boards on which
+    two TLS sessions do not fit."""
+
+    def __init__(self, endpoint, host, session=None):
+        self.response = None
+        self._endpoint = endpoint
+        self._host = host
+        self._session = session
+        self._stream = None
+        self._rx = bytearray(_RX_BYTES)
+        self._at = self._end = 0  # what of _rx was read and not taken yet
+        self._wrote = False
+        self._limit_ms = 0
+        self._started_ms = ticks_ms()
+
+    async def request(self, method, path, fields=(), body=None, wanted=()):
+        """Sends a request and returns its codec Response as soon as the head is there. `body` is
+        bytes or None. Raises LinkError, its kinds, or BadInput. An error closes the connection;
+        nothing is sent twice."""
+        head = codec.request_head(
+            method, path, self._host, fields, None if body is None else len(body)
+        )
+        if not self._is_reusable():
+            self.close()
+        response = self.response = codec.Response(wanted, method == "HEAD")
+        try:
+            if self._stream is None:
+                await self._open()
+            self._begin(HTTP_RESPONSE_MS)
+            await self._write(head + body if body else head)
+            while response.state == codec.HEAD:
+                await self._framing()
+        except BaseException as e:
+            raise self._failed(e)
+        self._release()
+        return response
+
+    async def readinto(self, buf):
+        """Fills the front of `buf` with what comes next of the body; how many bytes, 0 at its
+        end. Raises LinkError."""
+        self._begin(HTTP_STALL_MS)
+        try:
+            return await self._body_into(memoryview(buf))
+        except BaseException as e:
+            raise self._failed(e)
+
+    async def read(self, max_bytes):
+        """The whole rest of the body (bytes). Raises LinkError; ProtocolError when it has more
+        than `max_bytes`."""
+        length = self.response.length
+        body = bytearray(min(max_bytes, max_bytes if length is None else length) + 1)
+        view = memoryview(body)
+        size = 0
+        self._begin(HTTP_BODY_MS)
+        try:
+            while True:
+                count = await self._body_into(view[size:])
+                if not count:
+                    return bytes(view[:size])
+                size += count
+                if size > max_bytes:
+                    raise ProtocolError("http: the body is over %d bytes" % max_bytes)
+        except BaseException as e:
+            raise self._failed(e)
+
+    def close(self):
+        """Hangs up. The next request connects again."""
+        self._at = self._end = 0
+        if self._stream is not None:
+            self._endpoint.handshake_over()
+            self._stream.close()
+            self._stream = None
+            if self._session is not None:
+                self._session.step_back()
+
+    def _is_reusable(self):
+        if self._stream is None:
+            return False
+        response = self.response
+        if response.state != codec.DONE or not response.keeps_open or self._at != self._end:
+            return False
+        try:
+            # The end of the stream, or bytes nobody asked for: the server is done with it.
+            return self._stream.readinto(self._rx) is None
+        except (OSError, ValueError):
+            return False
+
+    async def _open(self):
+        if self._session is not None:
+            await self._session.step_aside()
+        try:
+            self._stream, _ = await self._endpoint.open()
+        except BaseException:
+            if self._session is not None:
+                self._session.step_back()
+            raise
+        self._wrote = False
+
+    def _begin(self, limit_ms):
+        self._started_ms = ticks_ms()
+        self._limit_ms = limit_ms
+
+    async def _wait(self):
+        """A while, until the other side may have moved."""
+        if ticks_diff(ticks_ms(), self._started_ms) > self._limit_ms:
+            raise DeadlineError("http: no answer in time", RECEIVE)
+        await asyncio.sleep_ms(_POLL_MS)
+
+    async def _write(self, data):
+        view = memoryview(data)
+        done = 0
+        while done < len(data):
+            count = self._stream.write(view[done:])
+            if count:
+                done += count
+                if not self._wrote:
+                    self._wrote = True
+                    self._endpoint.handshake_over()
+            else:
+                await self._wait()
+
+    async def _read_some(self, view):
+        """Reads into `view`; how many bytes, 0 at the end of the stream."""
+        while True:
+            count = self._stream.readinto(view)
+            if count is not None:
+                return count
+            await self._wait()
+
+    async def _framing(self):
+        """Takes what comes before, between and after the bytes of the body."""
+        if self._at == self._end:
+            self._at = 0
+            self._end = await self._read_some(self._rx)
+            if not self._end:
+                self.response.ended()
+        self._at = self.response.received(self._rx, self._at, self._end)
+
+    async def _body_into(self, view):
+        response = self.response
+        while not response.left:
+            if response.state == codec.DONE:
+                self._release()
+                return 0
+            await self._framing()
+        count = min(len(view), response.left)
+        if self._at < self._end:
+            count = min(count, self._end - self._at)
+            view[:count] = memoryview(self._rx)[self._at : self._at + count]
+            self._at += count
+        else:
+            count = await self._read_some(view[:count])
+            if not count:
+                response.ended()
+                self._release()
+                return 0
+        response.took(count)
+        return count
+
+    def _release(self):
+        """Hangs up after a response whose connection will not be used again."""
+        if self.response.state == codec.DONE and not self.response.keeps_open:
+            self.close()
+
+    def _failed(self, error):
+        if isinstance(error, (OSError, ValueError)):
+            error = self._endpoint.explain(error)
+        self.close()
+        return error
+
+
+async def follow(url, security, network=None, fields=(), wanted=(), max_redirects=0, session=None):
+    """GETs a URL (str): the Client, whose `response` has arrived up to its head. `security` (one
+    of net/tls.py) is for https; plain http is used when the URL says so. Redirects are followed
+    `max_redirects` times at most, never from https to http; `fields` go along. Raises LinkError,
+    its kinds, or BadInput."""
+    was_tls = False
+    while True:
+        is_tls, host, port, path = codec.split_url(url)
+        if was_tls and not is_tls:
+            raise LinkError("http: redirected from https to http", CONNECT)
+        if is_tls and security is None:
+            raise BadInput("url", "https needs trust anchors")
+        was_tls = is_tls
+        name = host if port == (443 if is_tls else 80) else "%s:%d" % (host, port)
+        endpoint = Endpoint(host, port, network, security if is_tls else None)
+        client = Client(endpoint, name, session)
+        response = await client.request("GET", path, fields, None, tuple(wanted) + (b"location",))
+        if response.status not in _REDIRECTS or not max_redirects:
+            return client
+        client.close()
+        max_redirects -= 1
+        try:
+            url = response.fields[b"location"].decode()
+            if url.startswith("/") and not url.startswith("//"):
+                url = "http%s://%s%s" % ("s" if is_tls else "", name, url)
+            codec.split_url(url)
+        except (KeyError, ValueError, BadInput):
+            raise ProtocolError("http: redirected to nowhere")

@@ -1,0 +1,94 @@
+"""Requests of the HTTP gateway, signed, and its answers: documents "签名方法" and "设备基于 HTTP
+接入", PROTOCOL section 3. Pure: time and nonce are handed in."""
+
+import binascii
+import json
+
+from iothub import text_signing
+from iothub.compat import const
+from iothub.errors import ProtocolError, ServiceRefused
+from iothub.signing import SHA256
+
+RSA = "rsa-sha256"
+MAX_ANSWER_BYTES = const(8192)  # a certificate with its key, encrypted, takes some 5,000
+
+# Numbers of ours for what the gateway says in words, which the documents do not list.
+WRONG_SIGNATURE = const(3001)
+LIMIT_REACHED = const(3002)
+UNKNOWN_NAME = const(3003)
+SWITCHED_OFF = const(3004)
+# A piece of the error's code or message, lower case, without spaces.
+_PIECES = (
+    ("signature", WRONG_SIGNATURE),
+    ("authfail", WRONG_SIGNATURE),
+    ("limit", LIMIT_REACHED),
+    ("exceed", LIMIT_REACHED),
+    ("notexist", UNKNOWN_NAME),
+    ("notfound", UNKNOWN_NAME),
+    ("disabled", SWITCHED_OFF),
+    ("notenabled", SWITCHED_OFF),
+    ("switch", SWITCHED_OFF),
+    ("unsupported", SWITCHED_OFF),
+)
+_MAX_REASON_CHARS = const(120)
+
+
+class Signer:
+    """Signs with `key` (bytes): a secret's text for hmacsha256 and hmacsha1, or the device's
+    private key in DER for rsa-sha256."""
+
+    def __init__(self, key, algorithm=SHA256):
+        self._key = key
+        self._algorithm = algorithm
+
+    def fields(self, host, path, body, timestamp_s, nonce):
+        """The header fields, pairs of str, of a POST of `body` (bytes) to `path`. `host` without
+        a port, `nonce` from 0 to 2**31 - 2."""
+        if self._algorithm == RSA:
+            from iothub import rsa
+
+            message = text_signing.http_string_to_sign(host, path, RSA, timestamp_s, nonce, body)
+            signature = rsa.sign(rsa.private_key(self._key), message)
+            signature = binascii.b2a_base64(signature)[:-1]
+        else:
+            signature = text_signing.http_signature(
+                self._key, host, path, timestamp_s, nonce, body, self._algorithm
+            )
+        return (
+            ("Content-Type", "application/json; charset=utf-8"),
+            ("X-TC-Algorithm", self._algorithm),
+            ("X-TC-Timestamp", str(timestamp_s)),
+            ("X-TC-Nonce", str(nonce)),
+            ("X-TC-Signature", signature.decode()),
+        )
+
+
+def answer(status, body, phase):
+    """What the gateway answered (the dict inside "Response"), from an HTTP status and its body.
+    Raises ServiceRefused with `phase`, or ProtocolError for what is no answer."""
+    try:
+        found = json.loads(body)["Response"]
+        error = found.get("Error")
+        if error is not None:
+            code = str(error.get("Code", ""))
+            reason = (code + ": " if code else "") + str(error.get("Message", ""))
+            raise ServiceRefused(_clean(reason), phase, _number(reason, status))
+        if status == 200:
+            return found
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+        # No JSON, another shape, or nested too deeply.
+        if status == 200:
+            raise ProtocolError("http: the gateway's answer is not understood", phase)
+    raise ServiceRefused("HTTP status %d" % status, phase, status)
+
+
+def _number(reason, status):
+    text = reason.lower().replace(" ", "")
+    for piece, number in _PIECES:
+        if piece in text:
+            return number
+    return status
+
+
+def _clean(text):
+    return "".join([c if " " <= c <= "~" else "?" for c in text[:_MAX_REASON_CHARS]])
