@@ -8,11 +8,15 @@ import ssl
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mbedtls import tls as mbed
-from mbedtls.exceptions import TLSError
 from websockets.client import ClientProtocol
 from websockets.frames import BINARY, CLOSE, Frame
 from websockets.uri import parse_uri
+
+try:
+    from mbedtls import tls as mbed
+    from mbedtls.exceptions import TLSError
+except ImportError:
+    mbed = None  # type: ignore[assignment]
 
 TIMEOUT_S = 5.0
 PSK_SUITES = ("TLS-PSK-WITH-AES-128-CBC-SHA", "TLS-PSK-WITH-AES-256-CBC-SHA")
@@ -71,7 +75,7 @@ class TlsWire:
         self.socket.close()
 
 
-class PskWire:
+class _MbedTlsPskWire:
     """Mbed TLS as a client with the vendor's C SDK's suites."""
 
     def __init__(self, port: int, identity: str, key: bytes) -> None:
@@ -92,6 +96,8 @@ class PskWire:
                 self._feed()
             except mbed.WantWriteError:
                 self._flush()
+            except TLSError as error:
+                raise ConnectionResetError(str(error)) from error
         self._flush()
 
     def _flush(self) -> None:
@@ -127,6 +133,24 @@ class PskWire:
 
     def close(self) -> None:
         self._socket.close()
+
+
+class _OpenSslPskWire(TlsWire):
+    """Python's ssl as a client with a key, from 3.13 on."""
+
+    def __init__(self, port: int, identity: str, key: bytes) -> None:
+        context: Any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("PSK-AES128-CBC-SHA:PSK-AES256-CBC-SHA")
+        context.set_psk_client_callback(lambda _hint: (identity, key))
+        try:
+            self.socket = context.wrap_socket(tcp(port))
+        except ssl.SSLError as error:
+            raise ConnectionResetError(str(error)) from error
+
+
+PskWire = _OpenSslPskWire if mbed is None else _MbedTlsPskWire
 
 
 class WebSocketWire:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from mbedtls.exceptions import TLSError
 
 from host_tests.conftest import requires
 from host_tests.peers.broker_client import Login, RawClient, connect_bytes
@@ -131,7 +130,7 @@ def test_a_certificate_product_needs_its_certificate(hub, listener):
 def failed_handshake(hub: EveryWayHub, open_wire: Callable[[], Wire]) -> str:
     """The reason in the record of a connection that must not get through."""
     after = hub.last_event()
-    with suppress(ConnectionError, ssl.SSLError, TLSError):
+    with suppress(ConnectionError, ssl.SSLError):
         wire = open_wire()
         wire.settimeout(TIMEOUT_S)
         wire.sendall(connect_bytes(Login("PRODUCTID1", "dev01", None, None)))
@@ -186,10 +185,10 @@ def test_a_wrong_key_is_refused(hub, device):
     assert device.secret not in reason and device.key.hex() not in reason
 
 
-@pytest.mark.parametrize("identity", ["nobody", "PRODUCTID1dev01", "\U0001f600", "x" * 2000])
+@pytest.mark.parametrize("identity", ["nobody", "PRODUCTID1dev01", "\U0001f600", "x" * 120])
 def test_an_unknown_identity_is_refused(hub, identity):
     reason = failed_handshake(hub, lambda: PskWire(hub.ports["tls"], identity, bytes(16)))
-    assert "identity" in reason and len(reason) < 200
+    assert "(identity " in reason and len(reason) < 150
 
 
 def test_a_certificate_product_has_no_key(hub):
