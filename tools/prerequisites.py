@@ -12,8 +12,11 @@ import sys
 
 # command: Debian package
 PACKAGES = {
+    "coap-server-gnutls": "libcoap3-bin",
+    "coap-server-openssl": "libcoap3-bin",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
+    "nginx": "nginx",
     "npm": "npm",
     "node": "nodejs",
     "openssl": "openssl",
