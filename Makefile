@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo hub test sweep check bench size trust sign lock clean
+.PHONY: help demo hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,6 +35,11 @@ bench: $(READY) $(UMQTT) ## Measure against umqtt.simple and paho, as ratios in 
 
 size: $(READY) $(UMQTT) ## Measure bytecode, heap and allocations on the emulated Pico W
 	@$(BIN)/python -m tools.size
+
+doctor: $(READY) $(UMQTT) ## Find out why a device does not connect (DEVICE=device.json)
+	@MICROPYPATH=.frozen:firmware/lib $(BIN)/micropython \
+		-c "import sys; from iothub import doctor; sys.exit(0 if doctor.run(sys.argv[1]) else 1)" \
+		$(or $(DEVICE),device.json)
 
 trust: $(READY) ## Build the device's trust anchors into build/trust
 	@$(BIN)/python -m tools.trust

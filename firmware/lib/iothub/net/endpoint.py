@@ -17,11 +17,11 @@ class Endpoint:
     _handshake: "asyncio.Lock" = None
 
     def __init__(self, host, port, network=None, security=None, path=None):
-        self._host = host
-        self._port = port
-        self._network = network
-        self._security = security
-        self._path = path
+        self.host = host
+        self.port = port
+        self.network = network
+        self.security = security
+        self.path = path
         self._address = None
         self._holds_handshake = False
         self._raw = None  # the socket, while a handshake lasts: it may know why that ended
@@ -31,19 +31,19 @@ class Endpoint:
         open() wants it. Raises LinkError."""
         # DNS blocks everything else, so an address that worked is used until it fails.
         if self._address is None:
-            self._address = transport.resolve(self._host, self._port)
+            self._address = transport.resolve(self.host, self.port)
         address = self._address
-        opening = transport.Opening(address, self._host, self._port, self._security, self._path)
-        if self._security is not None:
+        opening = transport.Opening(address, self.host, self.port, self.security, self.path)
+        if self.security is not None:
             self._raw = opening.raw
         return opening
 
     async def open(self):
         """(stream, what to poll for it). Raises LinkError. The caller says handshake_over() when
         the stream took its first bytes, which is after the handshake, or when it closed it."""
-        if self._network is not None:
-            await self._network.up()
-        if self._security is not None:
+        if self.network is not None:
+            await self.network.up()
+        if self.security is not None:
             if Endpoint._handshake is None:
                 Endpoint._handshake = asyncio.Lock()
             await Endpoint._handshake.acquire()
@@ -53,7 +53,7 @@ class Endpoint:
             opening = self.begin()
             while not opening.step():
                 await asyncio.sleep_ms(_POLL_MS)
-            if self._path is not None:
+            if self.path is not None:
                 self.handshake_over()
             return opening.stream, opening.pollable
         except BaseException as e:
@@ -77,7 +77,7 @@ class Endpoint:
         """The LinkError for what opening, reading or writing the stream raised."""
         if isinstance(error, IoTHubError):
             return error
-        if self._security is None:
+        if self.security is None:
             return LinkError("connection lost", None, error.errno)
         from iothub.net import tls
 
