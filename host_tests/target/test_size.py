@@ -1,9 +1,12 @@
 """The engine of `make size`, on modules whose cost is known beforehand."""
 
+from pathlib import Path
+
 import pytest
 
 from host_tests.conftest import requires
 from tools.pico import BoardError
+from tools.size.library_files import compiled
 from tools.size.measurement import Costs, measure
 from tools.size.plan import Group
 from tools.size.report import over_limit
@@ -45,8 +48,14 @@ ALLOCATIONS = (("keep", 32), ("write", 0))
 """
 
 
+def compiled_probe(folder: Path, source: bytes) -> bytes:
+    (folder / "sample.py").write_bytes(source)
+    return compiled(folder / "sample.py")
+
+
 @pytest.fixture(scope="module")
-def costs() -> Costs:
+def costs(tmp_path_factory) -> Costs:
+    probe = compiled_probe(tmp_path_factory.mktemp("probe"), _PROBE)
     files = {"/lib/small.py": _SMALL, "/lib/large.py": _LARGE}
     groups = [
         Group("nothing", imports=""),
@@ -55,7 +64,7 @@ def costs() -> Costs:
         Group("small after large", before="import large", imports="import small"),
         Group("set up", imports="import small", setup="kept = bytearray(2000)"),
     ]
-    return measure(files, groups, {"sample": _PROBE})
+    return measure(files, groups, {"sample": probe})
 
 
 def test_heap_is_that_of_the_imports_alone(costs):
@@ -93,7 +102,7 @@ def test_a_group_that_does_not_load_is_told():
         measure({}, [Group("broken", imports="import missing")], {})
 
 
-def test_a_limit_for_an_operation_that_is_not_there_is_told():
-    probe = b"OPERATIONS = ()\nALLOCATIONS = (('gone', 0),)\n"
+def test_a_limit_for_an_operation_that_is_not_there_is_told(tmp_path):
+    probe = compiled_probe(tmp_path, b"OPERATIONS = ()\nALLOCATIONS = (('gone', 0),)\n")
     with pytest.raises(ValueError, match="gone"):
         measure({}, [], {"sample": probe})
