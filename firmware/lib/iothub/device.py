@@ -15,7 +15,7 @@ from time import ticks_diff, ticks_ms
 from iothub import port, signing, topics
 from iothub.clock import Clock
 from iothub.compat import const
-from iothub.errors import LoginRefused, NotConnected, QueueFull
+from iothub.errors import BadInput, LoginRefused, NotConnected, QueueFull
 from iothub.net.access import Access
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
@@ -31,6 +31,10 @@ from iothub.timeouts import (
 # What on_event tells besides the session's and the engine's events: the time is known; in Unix ms.
 CLOCK_SET = const(-4)
 
+# Attributes that are made on first use, each by join(device) of a module of net/: nobody pays for
+# what is not used.
+_SERVICES = {"log": "log", "http": "publish", "coap": "coap"}
+
 _MAX_NAMES = 16  # topic names kept in full, so that publishing to them again allocates nothing
 
 
@@ -40,18 +44,20 @@ class Device:
 
     def __init__(self, config, on_event=None):
         self.settings = config.app
+        self.config = config
         self.identity = config.identity
         self.clock = Clock(ticks_ms, ticks_diff)
         self.last_error = None
         self._on_event = on_event
         self._time_journal = None
-        storage = port.storage()
+        self.chip = port
+        self.storage = storage = port.storage()
         if config.transport in ("auto", "tls", "wss"):
             from iothub.store.journal import Journal
 
             self._time_journal = Journal(storage, "time")
-        network = port.Network(config.network)
-        self._access = Access(config, network, port, self._time_journal)
+        self.network = port.Network(config.network)
+        self._access = Access(config, self.network, port, self._time_journal)
         self._names = {}
         self._expiry_from_clock = False
         self._distrust_clock = False
@@ -73,16 +79,34 @@ class Device:
 
     @classmethod
     def from_file(cls, path="device.json", on_event=None):
-        """A device from a JSON file. Raises BadInput naming the field."""
+        """A device from a JSON file. Raises BadInput naming the field. With product_secret in it
+        the device is registered first, once: see net/register.py, also for what is raised then."""
         import sys
 
         import iothub.config
 
-        config = iothub.config.load(path)
+        try:
+            fields = iothub.config.read(path)
+            is_whole = not isinstance(fields, dict) or not fields.get("product_secret")
+        except BadInput:
+            is_whole = False  # perhaps cut off in the middle of a registration
+        if not is_whole:
+            from iothub.net import register
+
+            fields = register.run(path, port)
+        config = iothub.config.Config(fields)
         # Needed once. Two hold the module: the table of modules, and the package as its attribute.
         del iothub.config
         del sys.modules["iothub.config"]
         return cls(config, on_event)
+
+    def __getattr__(self, name):
+        home = _SERVICES.get(name)
+        if home is None:
+            raise AttributeError(name)
+        module = __import__("iothub.net." + home, None, None, ("join",))
+        setattr(self, name, module.join(self))
+        return getattr(self, name)
 
     # Life
 

@@ -1,6 +1,7 @@
 """The HTTP gateway of a region: registration, publishing, log upload. Signed POSTs over HTTPS, or
 over plain HTTP where the configuration says so in plain words."""
 
+import asyncio
 from random import getrandbits
 
 from iothub.net import http
@@ -36,7 +37,9 @@ class Gateway:
         port = settings.get("port") or usual
         endpoint = Endpoint(self._host, port, network, security)
         name = self._host if port == usual else "%s:%d" % (self._host, port)
-        self._client = http.Client(endpoint, name, session if settings.get("alone") else None)
+        self._is_alone = settings.get("alone")
+        self._client = http.Client(endpoint, name, session if self._is_alone else None)
+        self._turn = asyncio.Lock()
 
     async def post(self, path, body, phase):
         """The dict the gateway answers. The connection stays open for the next one. Raises
@@ -45,18 +48,26 @@ class Gateway:
         now_s = max(self._chip.rtc_unix_s(), BUILD_UNIX_S)
         nonce = getrandbits(30)
         fields = self._signer.fields(self._host, path, body, now_s, nonce)
-        response = await self._client.request("POST", path, fields, body)
-        answer = await self._client.read(signed.MAX_ANSWER_BYTES)
+        async with self._turn:
+            try:
+                response = await self._client.request("POST", path, fields, body)
+                answer = await self._client.read(signed.MAX_ANSWER_BYTES)
+            finally:
+                if self._is_alone:
+                    self._client.close()
         return signed.answer(response.status, answer, phase)
 
     def close(self):
         self._client.close()
 
 
-def device_signer(config):
-    """The Signer of a device: with its secret, or with its private key."""
+def of_device(device):
+    """The Gateway of a Device, which signs with its secret or its private key."""
+    config = device.config
     if config.secret is not None:
-        return signed.Signer(config.secret.text, config.algorithm)
-    from iothub.net import tls
+        signer = signed.Signer(config.secret.text, config.algorithm)
+    else:
+        from iothub.net import tls
 
-    return signed.Signer(tls.read_der(config.private_key, "private_key"), signed.RSA)
+        signer = signed.Signer(tls.read_der(config.private_key, "private_key"), signed.RSA)
+    return Gateway(config, signer, device.network, device.chip, None, device.session)
