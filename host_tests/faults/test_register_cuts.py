@@ -1,0 +1,175 @@
+"""Registration loses power at every byte it writes, and its link at every byte of the exchange:
+it always ends registered, once, and no product secret is left in the files.
+
+`make test` takes a sample of the bytes, the same each time; `make sweep` takes all.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from host_tests.e2e.device_program import DeviceProgram
+from host_tests.e2e.scenario import run
+from host_tests.faults.test_byte_cuts import sample
+from host_tests.peers.gateway_server import (
+    DEVICE_SECRET,
+    HOST,
+    PRODUCT_ID,
+    PRODUCT_SECRET,
+    GatewayServer,
+)
+from tools.faults import Cut, FaultProxy, Faults, Flow
+from tools.pki import issue, make_authority
+
+SAMPLE = 40
+SILENT_SAMPLE = 6
+SWEEP_DEADLINE_S = 1200.0
+SHORT_WAITS = ("HTTP_RESPONSE_MS=300", "HTTP_BODY_MS=300")
+
+
+class Desk:
+    """A device in its box, which may be booted as often as wanted."""
+
+    def __init__(self, device, server, folder, **fields):
+        self.device = device
+        self.server = server
+        self._folder = folder
+        self._fields = fields
+        self._count = 0
+        self.port = server.port
+        self.expected: dict[str, bytes] = {}
+
+    def unpack(self):
+        """A new device, as it left the factory."""
+        self._count += 1
+        self.server.devices.clear()
+        self.home = self._folder / f"device{self._count:05}"
+        self.home.mkdir()
+        self.path = self.home / "device.json"
+        fields = {
+            "product_id": PRODUCT_ID,
+            "device_name": "dev01",
+            "product_secret": PRODUCT_SECRET,
+            "transport": "auto",
+            "http": {"transport": "http", "host": HOST, "port": self.port},
+            "network": {"ssid": "net"},
+            **self._fields,
+        }
+        self.path.write_text(json.dumps(fields))
+
+    async def boot(self, **order):
+        self.device.order(path=str(self.path), state=str(self.home / "state"), **order)
+        return await self.device.expect("booted")
+
+    async def boot_until_registered(self):
+        for _ in range(3):
+            booted = await self.boot()
+            if "fields" in booted:
+                return booted
+        raise AssertionError(booted)
+
+    def judge(self, booted):
+        """The device is registered and says so at every boot; once; without the product secret."""
+        fields = booted["fields"]
+        assert self.server.devices == ["dev01"]
+        assert fields["network"] == {"ssid": "net"} and fields["transport"] == "auto"
+        assert "product_secret" not in fields
+        if "device_secret" in fields:
+            assert fields["device_secret"] == DEVICE_SECRET
+        else:
+            for name in ("certificate", "private_key"):
+                assert Path(fields[name]).read_bytes() == self.expected[name]
+        written = json.loads(self.path.read_text())
+        assert written == fields
+        files = [path for path in self.home.rglob("*") if path.is_file()]
+        for path in files:
+            assert PRODUCT_SECRET.encode() not in path.read_bytes(), path
+        assert not list((self.home / "state").iterdir()), "the journal is still there"
+
+
+def key_payload(fields):
+    return {"encryptionType": 2, "psk": DEVICE_SECRET}
+
+
+def certificate_payload(credential):
+    answer = {
+        "encryptionType": 1,
+        "clientCert": credential.certificate_pem.decode(),
+        "clientKey": credential.key_pem.decode(),
+    }
+    return lambda fields: answer
+
+
+@pytest.mark.parametrize("kind", ["key", "certificate"])
+@pytest.mark.parametrize("is_atomic", [False, True], ids=["torn", "atomic"])
+def test_power_may_fail_at_every_byte_that_is_written(tmp_path, kind, is_atomic, sweep_full):
+    credential = issue(make_authority("Test CA"), "device", [f"{PRODUCT_ID}dev01"])
+    payload = key_payload if kind == "key" else certificate_payload(credential)
+
+    async def scenario():
+        async with (
+            GatewayServer(payload) as server,
+            DeviceProgram("register_program.py") as device,
+        ):
+            desk = Desk(device, server, tmp_path)
+            desk.expected = {
+                "certificate": credential.certificate_der,
+                "private_key": credential.key_der,
+            }
+            desk.unpack()
+            whole = await desk.boot()
+            desk.judge(whole)
+            spent = whole["spent"]
+            assert spent > 500, "that was no whole registration"
+            every = range(spent)
+            for cut_after in every if sweep_full else sample(every, SAMPLE, kind):
+                desk.unpack()
+                booted = await desk.boot(cut_after=cut_after, is_atomic=is_atomic)
+                assert booted.get("cut"), (cut_after, booted)
+                booted = await desk.boot_until_registered()
+                try:
+                    judge_after_cut(desk, booted, spent - cut_after)
+                except AssertionError as error:
+                    raise AssertionError(f"cut after {cut_after} bytes of {spent}") from error
+
+    run(scenario, SWEEP_DEADLINE_S)
+
+
+def judge_after_cut(desk, booted, left):
+    if left <= 2:
+        # The configuration was whole already, and nothing looked at the journal any more.
+        for path in (desk.home / "state").iterdir():
+            path.unlink()
+    desk.judge(booted)
+
+
+@pytest.mark.parametrize("how", Cut, ids=lambda how: how.value)
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_the_link_may_break_at_every_byte_of_the_exchange(tmp_path, direction, how, sweep_full):
+    waits = SHORT_WAITS if how is Cut.STALL else ()
+
+    async def scenario():
+        async with (
+            GatewayServer(key_payload) as server,
+            FaultProxy((HOST, server.port)) as proxy,
+            DeviceProgram("register_program.py", *waits) as device,
+        ):
+            desk = Desk(device, server, tmp_path)
+            desk.port = proxy.port
+            desk.unpack()
+            desk.judge(await desk.boot())
+            size = getattr(proxy.links[-1], direction).passed_bytes
+            assert size > 200, "that was no whole exchange"
+            count = SILENT_SAMPLE if how is Cut.STALL else SAMPLE
+            every = range(size)
+            for offset in every if sweep_full else sample(every, count, direction):
+                desk.unpack()
+                proxy.next_faults = Faults(**{direction: Flow(cut_after_bytes=offset, cut=how)})
+                booted = await desk.boot()
+                assert booted.get("typed") and booted["phase"], (offset, booted)
+                assert PRODUCT_SECRET not in booted["text"]
+                assert json.loads(desk.path.read_text())["product_secret"] == PRODUCT_SECRET
+                desk.judge(await desk.boot())
+
+    run(scenario, SWEEP_DEADLINE_S)
