@@ -1,4 +1,4 @@
-"""The vendor's Python device SDK on the hub, and clients set up as both of its SDKs set them up."""
+"""The vendor's Python device SDK on the hub, and clients set up as both its SDKs do."""
 
 import hashlib
 import hmac

@@ -27,7 +27,7 @@ class HubConfig:
     max_packet_bytes: int = 16 * 1024
     max_keepalive_s: int = 900
     # From a connection to the end of its TLS and WebSocket handshakes, and from there to CONNECT.
-    opening_timeout_s: float = 10.0
+    opening_timeout_s: float = 20.0
     connect_timeout_s: float = 10.0
     # How long a closing connection may take to send what it still owes.
     linger_s: float = 2.0
