@@ -11,8 +11,9 @@ help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
 		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-demo: $(READY) $(UMQTT) ## Show the firmware at work against the local hub (CHAPTER=name for one)
-	@$(BIN)/python -m tools.demo $(if $(CHAPTER),--chapter $(CHAPTER))
+demo: $(READY) $(UMQTT) ## Show the firmware at work against the local hub (CHAPTER=, TRANSPORT=)
+	@$(BIN)/python -m tools.demo $(if $(CHAPTER),--chapter $(CHAPTER)) \
+		$(if $(TRANSPORT),--transport $(TRANSPORT))
 
 hub: $(READY) ## Run the local hub (ARGS="device add ..." talks to a running one)
 	@$(BIN)/python -m tools.hub $(ARGS)

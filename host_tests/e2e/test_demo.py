@@ -33,6 +33,28 @@ def test_one_chapter_alone(capsys, monkeypatch):
     assert "[command]" in printed
 
 
+@pytest.mark.parametrize("transport", ["tls", "psk", "ws", "wss"])
+@pytest.mark.parametrize("chapter", ["outage", "refused"])
+def test_the_other_ways_in(capsys, monkeypatch, transport, chapter):
+    arguments = ["demo", "--transport", transport, "--chapter", chapter]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert demo.main() == 0, capsys.readouterr().out
+    assert f"({transport})" in capsys.readouterr().out
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("transport", ["tls", "psk", "ws", "wss"])
+def test_the_whole_story_by_every_way_in(transport):
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.demo", "--transport", transport],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("chapter", "name", "value", "reason"),
     [

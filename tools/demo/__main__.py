@@ -7,14 +7,14 @@ import sys
 from tools.demo.chapters import CHAPTERS
 from tools.demo.errors import ChapterFailed
 from tools.demo.narrator import Narrator
-from tools.demo.story import stage
+from tools.demo.story import TRANSPORTS, stage
 
 # Far above what a slow machine needs; a story that hangs ends all the same.
 _TIMEOUT_S = 120.0
 
 
-async def _play(names: list[str], narrator: Narrator) -> None:
-    async with stage(narrator) as story:
+async def _play(names: list[str], transport: str, narrator: Narrator) -> None:
+    async with stage(narrator, transport) as story:
         for number, name in enumerate(names, start=1):
             chapter = CHAPTERS[name]
             narrator.chapter(number, f"{chapter.__doc__} [{name}]")
@@ -26,12 +26,17 @@ def main() -> int:
     parser.add_argument(
         "--chapter", choices=CHAPTERS, help="play only this one (make demo CHAPTER=...)"
     )
-    chosen = parser.parse_args().chapter
+    parser.add_argument(
+        "--transport", choices=TRANSPORTS, default="tcp", help="how the device connects"
+    )
+    arguments = parser.parse_args()
+    chosen = arguments.chapter
     narrator = Narrator()
     failure: str | None = None
     try:
         names = [chosen] if chosen else list(CHAPTERS)
-        asyncio.run(asyncio.wait_for(_play(names, narrator), _TIMEOUT_S))
+        play = _play(names, arguments.transport, narrator)
+        asyncio.run(asyncio.wait_for(play, _TIMEOUT_S))
     except ChapterFailed as e:
         failure = str(e)
     except TimeoutError:

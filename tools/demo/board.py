@@ -31,12 +31,15 @@ class Board:
         self._reader: asyncio.Task[None] | None = None
         self._spoke = asyncio.Condition()
 
-    def install(self, configuration: dict[str, Any]) -> int:
-        """Puts the compiled firmware and a device.json onto the empty flash; returns the bytes."""
+    def install(self, configuration: dict[str, Any], trust_anchor: bytes) -> int:
+        """Puts the compiled firmware, a device.json and the root to trust (DER) onto the empty
+        flash; returns the bytes of firmware."""
         shutil.rmtree(self.flash, ignore_errors=True)
         self.flash.mkdir(parents=True)
         total_bytes = compile_firmware(self.flash)
         (self.flash / "device.json").write_text(json.dumps(configuration))
+        (self.flash / "trust").mkdir()
+        (self.flash / "trust" / "hub.der").write_bytes(trust_anchor)
         return total_bytes
 
     async def power_on(self) -> None:

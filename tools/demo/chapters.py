@@ -104,17 +104,19 @@ async def refused(story: Story) -> None:
     wrong = base64.b64encode(secrets.token_bytes(16)).decode()
     if wrong == created["device_secret"]:
         raise ChapterFailed("the random secret is the right one")
-    impostor = story.another_board("impostor")
-    impostor.install({**story.configuration, "device_name": "impostor", "device_secret": wrong})
+    impostor = story.another_board("impostor", device_name="impostor", device_secret=wrong)
     try:
         await impostor.power_on()
-        said = await impostor.says(r"offline: (login: .*)", 10)
+        said = await impostor.says(r"offline: (.*)", 10)
         await asyncio.sleep(1)
     finally:
         await impostor.power_off()
-    events = await story.cloud.events(f"{product_id}/impostor", "refused")
+    # With a pre-shared key the handshake fails already; nobody gets as far as a login.
+    by_key = story.configuration["transport"] == "psk"
+    kind, expected = ("handshake", "tls: ") if by_key else ("refused", "CONNACK 4")
+    events = await story.cloud.events(None if by_key else f"{product_id}/impostor", kind)
     connects = await story.cloud.events(f"{product_id}/impostor", "connect")
-    if not events or connects or events[0]["code"] != 4 or "CONNACK 4" not in said[1]:
+    if not events or connects or expected not in said[1]:
         raise ChapterFailed(f"the device said {said[1]}; the hub has {events} and {connects}")
     if any(wrong in line for line in impostor.lines):
         raise ChapterFailed("the device printed its secret")

@@ -26,9 +26,10 @@ class Cloud:
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self._ask("POST", path, json=body)
 
-    async def events(self, device: str, kind: str) -> list[dict[str, Any]]:
-        """What happened to a device ("PID/DN"), oldest first."""
-        answer = await self._ask("GET", "/events", params={"device": device, "kind": kind})
+    async def events(self, device: str | None, kind: str) -> list[dict[str, Any]]:
+        """What happened to a device ("PID/DN"), or to nobody known, oldest first."""
+        query = {"kind": kind} if device is None else {"device": device, "kind": kind}
+        answer = await self._ask("GET", "/events", params=query)
         return answer["events"]
 
     async def messages(self, device: str) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from tools.faults import FaultProxy
 from tools.hub.app import Hub
 from tools.hub.config import HubConfig
 
+# How the device connects: by which listener of the hub.
+TRANSPORTS = {"tcp": "tcp", "tls": "tls", "psk": "tls", "ws": "ws", "wss": "wss"}
 HUB_OFFSET_S = 3600
 INTERVAL_MS = 400
 _ONLINE_TIMEOUT_S = 10.0
@@ -31,11 +33,14 @@ class Story:
     board: Board
     device: str
     configuration: dict[str, Any]
+    trust_anchor: bytes
     workshop: Path
 
-    def another_board(self, name: str) -> Board:
-        """A second board, which is heard under its own name."""
-        return Board(self.workshop / name, lambda line: self.narrator.device(line, name))
+    def another_board(self, name: str, **changes: str) -> Board:
+        """A second board, heard under its own name, whose configuration differs in `changes`."""
+        board = Board(self.workshop / name, lambda line: self.narrator.device(line, name))
+        board.install({**self.configuration, **changes}, self.trust_anchor)
+        return board
 
     async def waiting_for_numbers(self, least: int) -> int:
         """Waits until the device has at least `least` messages acknowledged; returns how many."""
@@ -68,14 +73,17 @@ class Story:
 
 
 @contextlib.asynccontextmanager
-async def stage(narrator: Narrator) -> AsyncIterator[Story]:
+async def stage(narrator: Narrator, transport: str) -> AsyncIterator[Story]:
     """Sets everything up, boots the thermostat, and clears it all away afterwards."""
-    hub_config = HubConfig(mqtt_port=0, api_port=0, clock_offset_s=HUB_OFFSET_S)
+    hub_config = HubConfig(
+        mqtt_port=0, tls_port=0, ws_port=0, wss_port=0, api_port=0, clock_offset_s=HUB_OFFSET_S
+    )
     async with contextlib.AsyncExitStack() as stack:
         workshop = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iothub-demo-")))
         hub = await stack.enter_async_context(Hub(hub_config))
         cloud = await stack.enter_async_context(Cloud(hub.api_port))
-        network = await stack.enter_async_context(FaultProxy(("127.0.0.1", hub.mqtt_port)))
+        hub_port = hub.address.ports[TRANSPORTS[transport]]
+        network = await stack.enter_async_context(FaultProxy(("127.0.0.1", hub_port)))
         product = await cloud.post("/products", {"name": "thermostat"})
         created = await cloud.post(
             f"/products/{product['product_id']}/devices", {"name": "living-room"}
@@ -84,16 +92,16 @@ async def stage(narrator: Narrator) -> AsyncIterator[Story]:
             "product_id": product["product_id"],
             "device_name": "living-room",
             "device_secret": created["device_secret"],
-            "host": "127.0.0.1",
+            "host": "localhost",
             "port": network.port,
-            "transport": "tcp",
+            "transport": transport,
             "app": {"interval_ms": INTERVAL_MS},
         }
         board = Board(workshop / "thermostat", narrator.device)
-        compiled_bytes = board.install(configuration)
+        compiled_bytes = board.install(configuration, hub.authority.certificate_der)
         narrator.tell(
-            f"A hub on port {hub.mqtt_port}, its clock {HUB_OFFSET_S // 60} minutes ahead; a board"
-            f" with {compiled_bytes} bytes of compiled firmware and a heap of {HEAP}."
+            f"A hub on port {hub_port} ({transport}), its clock {HUB_OFFSET_S // 60} minutes ahead;"
+            f" a board with {compiled_bytes} bytes of compiled firmware and a heap of {HEAP}."
         )
         stack.push_async_callback(board.power_off)
         await board.power_on()
@@ -105,5 +113,6 @@ async def stage(narrator: Narrator) -> AsyncIterator[Story]:
             board,
             f"{product['product_id']}/living-room",
             configuration,
+            hub.authority.certificate_der,
             workshop,
         )

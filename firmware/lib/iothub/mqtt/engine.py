@@ -207,6 +207,8 @@ class Engine:
             if record.token is token:
                 self._window.remove(record)
                 self._window_bytes -= len(record.packet)
+                if record.entry is not None:
+                    self.queue.settle(record.entry)
                 return
 
     @property
