@@ -17,20 +17,26 @@ from tools.hub.events import Watcher
 
 
 class Login(NamedTuple):
+    """`password` is None where TLS proves the device."""
+
     client_id: str
     user: str
-    password: str
+    password: str | None
 
 
 class Cloud:
     """The device publishes to the topic `up`; each message that was not heard before is sent back
-    to it on the topic `down`. `heard` are the payloads of the present run."""
+    to it on the topic `down`. `heard` are the payloads of the present run. `layers` tell the
+    device what is above TCP on `port`; `plain_port` is TCP alone."""
 
     def __init__(self, port: int, login: Login, up: str, down: str) -> None:
         self.port = port
         self.login = login
         self.up = up
         self.down = down
+        self.plain_port = port
+        self.plain_login = login
+        self.layers: dict[str, str] = {}
         self.heard: list[bytes] = []
         self._run = b""
 
@@ -71,7 +77,7 @@ async def hub(_directory: Path) -> AsyncIterator[Cloud]:
         assert secret is not None
         cloud = Cloud(
             running.mqtt_port,
-            _signed_login(product_id, "device", secret),
+            signed_login(product_id, "device", secret),
             f"{product_id}/device/event",
             f"{product_id}/device/control",
         )
@@ -91,7 +97,7 @@ async def hub(_directory: Path) -> AsyncIterator[Cloud]:
         assert not watcher.missed
 
 
-def _signed_login(product_id: str, device_name: str, secret: str) -> Login:
+def signed_login(product_id: str, device_name: str, secret: str) -> Login:
     """A login as the documents sign it, by the standard library's HMAC."""
     user = f"{product_id}{device_name};12010126;sweep;9999999999"
     digest = hmac.new(base64.b64decode(secret), user.encode(), hashlib.sha256).hexdigest()

@@ -32,7 +32,7 @@ class Exchanges:
         cloud = self._cloud
         self._count += 1
         run = f"{self._count:05}"
-        await _forget_session(cloud.port, cloud.login)
+        await _forget_session(cloud.plain_port, cloud.plain_login)
         cloud.begin(run)
         target = "127.0.0.1", cloud.port
         async with FaultProxy(target, record_bytes=_RECORD_BYTES) as proxy:
@@ -45,14 +45,18 @@ class Exchanges:
                 keepalive_s=self._keepalive_s,
                 deadline_ms=DEADLINE_MS,
                 **cloud.login._asdict(),
+                **cloud.layers,
             )
             result = await self._device.expect("exchanged", 2 * DEADLINE_MS / 1000)
             # The goodbye may still be on its way through the proxy.
             await until(lambda: all(link.over for link in proxy.links))
             sent = [f"{run}-{i}".encode() for i in range(MESSAGES)]
             judge_result(result, sent, cloud.heard)
-            judge_wire(proxy.links, cloud, sent)
+            await self._judge_packets(result, proxy.links, sent)
             return proxy.links[0]
+
+    async def _judge_packets(self, _result: Event, links: list[Link], sent: list[bytes]) -> None:
+        judge_wire(links, self._cloud, sent)
 
 
 def judge_result(result: Event, sent: list[bytes], heard: list[bytes]) -> None:
@@ -87,7 +91,7 @@ def judge_wire(links: list[Link], cloud: Cloud, sent: list[bytes]) -> None:
 
 async def _forget_session(port: int, login: Login) -> None:
     """Logs in once with a clean session, so that the next exchange begins from nothing."""
-    fields = b"".join(len(text).to_bytes(2, "big") + text.encode() for text in login)
+    fields = b"".join(len(text or "").to_bytes(2, "big") + (text or "").encode() for text in login)
     body = b"\x00\x04MQTT\x04\xc2\x00\x3c" + fields
     length = bytes((len(body) & 0x7F | 0x80, len(body) >> 7))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,12 +1,15 @@
 """One session after the other, as the test orders them, a JSON object a line on standard input:
 connect with a kept session, subscribe, five QoS 1 messages each way, goodbye.
 
-The cloud answers each message; whatever happens to the link, all five answers must come.
+The cloud answers each message; whatever happens to the link, all five answers must come. An order
+may name layers above TCP: "path" for WebSocket, "anchors" (a folder) for TLS with certificates,
+"certificate" and "private_key" besides for mutual TLS, "psk" (hex) for a pre-shared key.
 """
 
 import asyncio
 import json
 import sys
+from binascii import unhexlify
 from time import ticks_diff, ticks_ms
 
 from iothub import timeouts
@@ -18,17 +21,31 @@ for argument in sys.argv[1:]:  # "ACKNOWLEDGE_MS=300": before anything reads the
 
 from iothub.mqtt import engine  # noqa: E402
 from iothub.mqtt.backoff import Backoff  # noqa: E402
+from iothub.mqtt.packet import DUP  # noqa: E402
 from iothub.net import session as net_session  # noqa: E402
+from iothub.net import tls  # noqa: E402
 from iothub.net.endpoint import Endpoint  # noqa: E402
 from iothub.profiles import Plain  # noqa: E402
 
 MESSAGES = 5
+_OWN = ("certificate", "private_key")
+
+
+def _security(order):
+    """What the endpoint wraps TCP in, if anything."""
+    if "psk" in order:
+        return tls.PreSharedKey(order["client_id"].encode(), unhexlify(order["psk"]))
+    if "anchors" in order:
+        own = [tls.read_der(order[name], name) for name in _OWN if name in order]
+        return tls.Certificates(tls.load_anchors(order["anchors"]), *own)
+    return None
 
 
 class Exchange:
     def __init__(self, order):
         self._order = order
         self._answers = []
+        self._packets = []  # of the answers: payload, packet id, whether with DUP
         self._all_here = asyncio.Event()
         self._losses = []
         self._logins = 0
@@ -36,9 +53,11 @@ class Exchange:
 
     async def run(self):
         order = self._order
-        login = [order[name].encode() for name in ("client_id", "user", "password")]
-        session = net_session.Session(
-            Endpoint("127.0.0.1", order["port"]),
+        login = [
+            order[name] and order[name].encode() for name in ("client_id", "user", "password")
+        ]
+        session = self._session = net_session.Session(
+            Endpoint("127.0.0.1", order["port"], None, _security(order), order.get("path")),
             lambda: login,
             Plain(),
             order["keepalive_s"],
@@ -59,6 +78,7 @@ class Exchange:
             "exchanged",
             failure=failure,
             answers=self._answers,
+            packets=self._packets,
             losses=self._losses,
             logins=self._logins,
             surprises=self._surprises,
@@ -74,7 +94,9 @@ class Exchange:
         await self._all_here.wait()
 
     def _on_answer(self, topic, payload):
+        engine = self._session.engine
         self._answers.append(payload)
+        self._packets.append((payload, engine.received_id, bool(engine.last_header & DUP)))
         if len(set(self._answers)) == MESSAGES:
             self._all_here.set()
 
