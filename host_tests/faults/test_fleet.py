@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from iothub.mqtt import engine as mqtt
 from iothub.mqtt.backoff import Backoff
+from iothub.store.queue import RamQueue
 
 from host_tests.e2e.scenario import run, until
 from host_tests.faults.arrivals import MAX_DISTANCE, Arrivals
@@ -33,8 +34,7 @@ SEED = 20240104
 
 
 class RestartingServer(VirtualServer):
-    """A network that leads to one server, which listens or does not. `changed`: what a device
-    tells of."""
+    """A network that leads to one server, which listens or does not."""
 
     def __init__(self, agenda: Agenda, seed: int) -> None:
         super().__init__(Ledger(1))
@@ -89,8 +89,6 @@ class GivesUp(Backoff):
 
 
 def virtual_arrivals(outage_s: int, backoff_class: type[Backoff] = Backoff) -> Arrivals:
-    from iothub.store.queue import RamQueue
-
     agenda = Agenda()
     server = RestartingServer(agenda, SEED)
     watcher = Watcher(agenda)
