@@ -100,7 +100,7 @@ async def stage(narrator: Narrator, transport: str) -> AsyncIterator[Story]:
         board = Board(workshop / "thermostat", narrator.device)
         compiled_bytes = board.install(configuration, hub.authority.certificate_der)
         narrator.tell(
-            f"A hub on port {hub_port} ({transport}), its clock {HUB_OFFSET_S // 60} minutes ahead;"
+            f"A hub on port {hub_port} ({transport}), its clock {HUB_OFFSET_S // 60} min ahead;"
             f" a board with {compiled_bytes} bytes of compiled firmware and a heap of {HEAP}."
         )
         stack.push_async_callback(board.power_off)
