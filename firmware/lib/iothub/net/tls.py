@@ -22,8 +22,10 @@ FAILED = const(2008)
 # The cloud's suites: PROTOCOL section 2.
 _PSK_CIPHERS = ("TLS-PSK-WITH-AES-128-CBC-SHA", "TLS-PSK-WITH-AES-256-CBC-SHA")
 _MAX_PSK_BYTES = const(32)  # what MicroPython's Mbed TLS is built for
-# The record buffer for what comes in is one block; a handshake needs it and half as much again.
-_LARGEST_BLOCK_BYTES = const(17000)
+# What a handshake takes: the record buffer for what comes in, in one block, and the rest (mutual
+# with RSA-2048, on an RP2040: 24.6 KB in all).
+_RECORD_BYTES = const(17000)
+_REST_BYTES = const(10000)
 
 # How Mbed TLS tells it: a piece of its text for certificates, its number for the rest.
 _TEXTS = (
@@ -36,13 +38,14 @@ _REFUSED_TEXT = "the server refused our certificate or key"
 _NUMBERS = {
     -0x7780: (REFUSED_US, _REFUSED_TEXT),
     -0x7200: (NOT_TLS, "the server does not speak TLS on this port"),
-    -0x7F00: (OUT_OF_MEMORY, "not enough memory"),
-    -0x0010: (OUT_OF_MEMORY, "not enough memory"),
     -0x7680: (UNKNOWN_CA, "no trust anchors are installed"),
     -0x2700: (UNKNOWN_CA, "the server's certificate is not accepted"),
 }
+# ENOMEM, and Mbed TLS' own of SSL, PK, X.509 and ECP.
+_NO_MEMORY = (12, -0x7F00, -0x3F80, -0x2880, -0x4D80)
+_LOW_LEVEL_MASK = const(0x7F)  # an error of a part below is added to the one above: MPI, ASN.1
+_NO_MEMORY_LOW_LEVEL = (0x10, 0x6A)
 _CONNECTION_ENDED = const(-0x7280)
-_FIRST_NUMBER = const(-16)  # above it are the system's
 # A fatal alert as it goes over the wire: type, version, length, level, description.
 _ALERT_TYPE = const(21)
 _ALERT_BYTES = const(7)
@@ -71,8 +74,13 @@ class Certificates:
         first reads and writes. Raises TlsError."""
         gc.collect()
         try:
-            bytearray(_LARGEST_BLOCK_BYTES)
-            gc.collect()
+            # First all of it: where memory ends within the handshake, Mbed TLS may say that a
+            # signature is wrong. (Not on ESP32, where TLS has a heap of its own, of which a
+            # growing Python heap would take.)
+            if sys.platform != "esp32":
+                room = bytearray(_RECORD_BYTES), bytearray(_REST_BYTES)
+                del room
+                gc.collect()
             return self._context.wrap_socket(
                 sock, server_hostname=host, do_handshake_on_connect=False
             )
@@ -131,22 +139,28 @@ def explain(error, raw=None):
     """The LinkError for what reading, writing or wrapping raised. `raw`: the stream below TLS, as
     long as the handshake lasts."""
     if isinstance(error, MemoryError):
-        return TlsError("not enough memory", None, OUT_OF_MEMORY)
+        return _out_of_memory()
     if isinstance(error, ValueError):
         text = str(error)
         for piece, code, reason in _TEXTS:
             if piece in text:
                 return TlsError(reason, None, code)
         return TlsError("certificate: " + text.strip(), None, FAILED)
-    number = error.errno
-    if number == _CONNECTION_ENDED or number > _FIRST_NUMBER:
-        if raw is not None:
-            return broken_handshake(raw)
-        return LinkError("connection lost", None, number if number > 0 else None)
+    number = error.errno or 0
+    if number in _NO_MEMORY or (number < 0 and -number & _LOW_LEVEL_MASK in _NO_MEMORY_LOW_LEVEL):
+        return _out_of_memory()
     if number in _NUMBERS:
         code, reason = _NUMBERS[number]
         return TlsError(reason, None, code)
+    if number == _CONNECTION_ENDED or number >= 0:
+        if raw is not None:
+            return broken_handshake(raw)
+        return LinkError("connection lost", None, number if number > 0 else None)
     return TlsError("Mbed TLS error -0x%x" % -number, None, FAILED)
+
+
+def _out_of_memory():
+    return TlsError("not enough memory for TLS", None, OUT_OF_MEMORY)
 
 
 def broken_handshake(raw):
