@@ -48,6 +48,7 @@ class Device:
         self.identity = config.identity
         self.clock = Clock(ticks_ms, ticks_diff)
         self.last_error = None
+        self.listeners = []  # event(what, detail) of services, which hear of it first
         self._on_event = on_event
         self._time_journal = None
         self.chip = port
@@ -190,6 +191,8 @@ class Device:
         self._tell(what, detail)
 
     def _tell(self, what, detail):
+        for listener in self.listeners:
+            listener(what, detail)
         if self._on_event is not None:
             self._on_event(what, detail)
 

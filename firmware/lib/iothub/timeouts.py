@@ -47,3 +47,7 @@ HTTP_RESPONSE_MS = const(20000)
 # Between two pieces of an HTTP body, and for the whole of one that is read in one go.
 HTTP_STALL_MS = const(20000)
 HTTP_BODY_MS = const(30000)
+# Lines of the log wait so long for others to be uploaded with; the vendor's C SDK waits as long.
+LOG_FLUSH_MS = const(2000)
+# After an upload that failed.
+LOG_RETRY_MS = const(30000)

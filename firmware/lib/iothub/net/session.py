@@ -103,7 +103,7 @@ class Session:
         self._task = None
         self._writer = None
         self._stopping = False
-        self._away = False
+        self.is_away = False
 
     # Life
 
@@ -115,7 +115,7 @@ class Session:
         helpers = asyncio.create_task(self._run_coroutines()), asyncio.create_task(self._tick())
         try:
             while True:
-                while self._away:
+                while self.is_away:
                     await self._changed.wait()
                 self._enter(OPENING)
                 backoff = self._backoff
@@ -134,7 +134,7 @@ class Session:
                 except MemoryError:
                     self._lost(_out_of_memory())
                 self._enter(WAITING)
-                if not self._away:
+                if not self.is_away:
                     await asyncio.sleep_ms(backoff.next_ms())
         except asyncio.CancelledError:
             if not self._stopping:
@@ -159,7 +159,7 @@ class Session:
     async def step_aside(self):
         """Says goodbye and stays away until step_back(): for an exchange whose TLS session does
         not fit beside this one. QoS 1 messages are queued meanwhile."""
-        self._away = True
+        self.is_away = True
         self.engine.disconnect()
         self._fail(LinkError("stepped aside"))
         while self.state not in (WAITING, STOPPED):
@@ -167,7 +167,7 @@ class Session:
 
     def step_back(self):
         """Connects again."""
-        self._away = False
+        self.is_away = False
         self._pulse()
 
     async def _connection(self):
