@@ -5,21 +5,10 @@ from best to least: what the clock says, if it can be true; SNTP; the last good 
 noted; the date this library was made. Validity is always checked; it is never skipped.
 """
 
-import asyncio
-import os
-import socket
-from time import ticks_diff, ticks_ms
-
-from iothub.codec import sntp
-from iothub.compat import const
-from iothub.errors import DeadlineError, IoTHubError
-from iothub.net import transport
-from iothub.timeouts import SNTP_MS
+from iothub.errors import IoTHubError
 
 # 2026-11-22: nothing that runs this code lives before it. Moved with each release.
 BUILD_UNIX_S = 1795305600
-_SNTP_PORT = const(123)
-_POLL_MS = const(20)
 
 
 class TimedNetwork:
@@ -31,41 +20,34 @@ class TimedNetwork:
         self._server = server
         self._chip = chip
         self._journal = journal
+        self._unsure_floor_s = 0
 
     async def up(self):
         if self._network is not None:
             await self._network.up()
+        rtc_s = self._chip.rtc_unix_s()
         floor_s = self._floor_s()
-        if self._chip.rtc_unix_s() >= floor_s:
+        # What was set here is only believed when the hub has told the time since, which is noted
+        # and so raises the floor: SNTP may have been silent, or lied.
+        if rtc_s >= floor_s and floor_s != self._unsure_floor_s:
             return
+        self._unsure_floor_s = floor_s
         try:
-            unix_s = await query(self._server)
+            unix_s = await self._ask()
         except (IoTHubError, OSError):
             unix_s = 0  # no answer is no reason not to try with what we have
-        self._chip.set_rtc(max(unix_s, floor_s))
+        if unix_s >= floor_s:
+            self._chip.set_rtc(unix_s)
+        elif rtc_s < floor_s:
+            self._chip.set_rtc(floor_s)
+
+    async def _ask(self):
+        from iothub.net.sntp import query  # seldom needed
+
+        return await query(self._server)
 
     def _floor_s(self):
         noted = self._journal.load() if self._journal is not None else None
         if noted is None or len(noted) != 4:
             return BUILD_UNIX_S
         return max(BUILD_UNIX_S, int.from_bytes(noted, "big"))
-
-
-async def query(server, server_port=_SNTP_PORT):
-    """Unix time in seconds from an SNTP server. Raises IoTHubError or OSError."""
-    address = transport.resolve(server, server_port)
-    nonce = os.urandom(8)
-    sock = socket.socket(address[0], socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.connect(address[-1])
-        sock.send(sntp.request(nonce))
-        started_ms = ticks_ms()
-        while ticks_diff(ticks_ms(), started_ms) < SNTP_MS:
-            await asyncio.sleep_ms(_POLL_MS)
-            packet = sock.read(sntp.PACKET_BYTES)
-            if packet is not None:
-                return sntp.answer(packet, nonce)
-        raise DeadlineError("no SNTP answer in time", "clock")
-    finally:
-        sock.close()
