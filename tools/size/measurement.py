@@ -34,7 +34,7 @@ class OperationCost:
     probe: str
     name: str
     microseconds: int
-    allocated_bytes: int
+    allocated_bytes: int | None  # None where it was not counted
     runs_without_heap: bool
     allocation_limit_bytes: int | None
 

@@ -30,7 +30,7 @@ def as_markdown(costs: Costs) -> str:
         [
             operation.name,
             operation.microseconds,
-            operation.allocated_bytes,
+            "" if operation.allocated_bytes is None else operation.allocated_bytes,
             _limit(operation.allocation_limit_bytes),
         ]
         for operation in costs.operations
@@ -80,7 +80,7 @@ def over_limit(costs: Costs) -> list[str]:
                 found.append(f"{cost.group.name}: {what} is {value} bytes, limit {limit}")
     for operation in costs.operations:
         limit = operation.allocation_limit_bytes
-        if limit is None:
+        if limit is None or operation.allocated_bytes is None:
             continue
         if operation.allocated_bytes > limit:
             found.append(

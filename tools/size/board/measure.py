@@ -4,7 +4,9 @@
 
 A probe is a module with OPERATIONS, pairs of a name and a function without arguments. RATIOS
 (name, name, limit) says how many times as long the first may take as the second; ALLOCATIONS
-(name, limit) how many bytes of heap an operation may leave behind.
+(name, limit) how many bytes of heap an operation may leave behind. ONCE has pairs like OPERATIONS
+that take seconds: they run a single time, and what they allocate, which would be more than the heap
+without the collector, is not counted.
 """
 
 import gc
@@ -62,12 +64,18 @@ def run(name):
     probe = __import__(name)
     call_us = _least_us(_nothing)
     operations = []
-    for title, operation in probe.OPERATIONS:
+    for title, operation in getattr(probe, "OPERATIONS", ()):
         operation()  # warm-up: buffers that grow once, names that are interned
         least_us = _least_us(operation) - call_us
         allocated = _least_allocated(operation)
         without_heap = allocated == 0 and _runs_without_heap(operation)
         operations.append((title, least_us, allocated, without_heap))
+    for title, operation in getattr(probe, "ONCE", ()):
+        gc.collect()
+        start = time.ticks_us()
+        operation()
+        elapsed_us = time.ticks_diff(time.ticks_us(), start)
+        operations.append((title, elapsed_us - call_us, None, False))
     print(
         json.dumps(
             {
