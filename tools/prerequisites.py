@@ -14,6 +14,7 @@ import sys
 PACKAGES = {
     "coap-server-gnutls": "libcoap3-bin",
     "coap-server-openssl": "libcoap3-bin",
+    "faketime": "faketime",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "nginx": "nginx",

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,10 +28,14 @@ class DeviceFailed(AssertionError):
 class DeviceProgram:
     """`async with DeviceProgram("script.py", "argument") as device:` runs a file of
     device_scripts/. Lines it prints as JSON objects are its events; `events` keeps them all. It is
-    killed at the end of the block unless it ended by itself; ending with an error fails."""
+    killed at the end of the block unless it ended by itself; ending with an error fails.
+    `environment` is added to this process's."""
 
-    def __init__(self, script: str, *arguments: object) -> None:
+    def __init__(
+        self, script: str, *arguments: object, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.events: list[Event] = []
+        self._environment = {**os.environ, **(environment or {})}
         self._command = [str(MICROPYTHON), str(SCRIPTS / script), *map(str, arguments)]
         self._seen = 0
         self._news = asyncio.Event()
@@ -42,7 +47,7 @@ class DeviceProgram:
         # Not asyncio's own subprocess: its kill() and its watcher race for the exit status.
         self._process = subprocess.Popen(
             self._command,
-            env={**os.environ, "MICROPYPATH": path},
+            env={**self._environment, "MICROPYPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
