@@ -5,8 +5,8 @@
 A probe is a module with OPERATIONS, pairs of a name and a function without arguments. RATIOS
 (name, name, limit) says how many times as long the first may take as the second; ALLOCATIONS
 (name, limit) how many bytes of heap an operation may leave behind. ONCE has pairs like OPERATIONS
-that take seconds: they run a single time, and what they allocate, which would be more than the heap
-without the collector, is not counted.
+that take seconds: they run a single time, and what they allocate, which without the collector
+would be more than the heap, is not counted.
 """
 
 import gc
