@@ -24,7 +24,10 @@ def unmasked_frames(wire):
         mask = wire[at : at + 4]
         at += 4
         assert at + size <= len(wire), "a frame is cut short"
-        found.append((first, bytes([wire[at + i] ^ mask[i % 4] for i in range(size)])))
+        payload = bytearray(wire[at : at + size])
+        for i in range(size):
+            payload[i] ^= mask[i & 3]
+        found.append((first, bytes(payload)))
         at += size
     return found
 
