@@ -47,7 +47,31 @@ HTTP_RESPONSE_MS = const(20000)
 # Between two pieces of an HTTP body, and for the whole of one that is read in one go.
 HTTP_STALL_MS = const(20000)
 HTTP_BODY_MS = const(30000)
+# How often time passes for the services over MQTT while one of them waits.
+SERVICE_TICK_MS = const(250)
+# A shadow request until its answer, after which it is sent again; the vendor's samples say 5 s.
+SHADOW_ANSWER_MS = const(5000)
+# From a shadow that fails or does not answer to the next attempt.
+SHADOW_PAUSE_MS = const(60000)
+# A handler for desired values, after which it is cancelled.
+SHADOW_HANDLER_MS = const(60000)
+# A call from the cloud (RRPC): from when on its handler counts as late, by the SDKs, and when the
+# cloud waits no longer, by the documents; then the handler is cancelled.
+RRPC_AIM_MS = const(4000)
+RRPC_LIMIT_MS = const(10000)
+# A request of a gateway until its answer. The vendor's C SDK waits 20 s, the one in Python 1.5 s.
+GATEWAY_ANSWER_MS = const(10000)
+# A request for the remote configuration until its answer.
+CONFIG_ANSWER_MS = const(5000)
 # Lines of the log wait so long for others to be uploaded with; the vendor's C SDK waits as long.
 LOG_FLUSH_MS = const(2000)
 # After an upload that failed.
 LOG_RETRY_MS = const(30000)
+# A CoAP request until its acknowledgement, when it is sent again; the wait doubles up to the
+# second. Both are the vendor's C SDK's: its default, and the most it lets users set.
+COAP_ACK_MS = const(2000)
+COAP_ACK_LAST_MS = const(5000)
+# From an acknowledgement until the response that follows it.
+COAP_RESPONSE_MS = const(20000)
+# The DTLS handshake, its retransmissions included.
+COAP_HANDSHAKE_MS = const(20000)

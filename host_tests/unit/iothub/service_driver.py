@@ -1,0 +1,125 @@
+"""A driver for the services of iothub.services, without a session and without a clock: it records
+what is sent, and lets coroutines go on when the test says so."""
+
+import json
+
+from iothub.credentials import Identity
+from iothub.errors import DeadlineError
+
+IDENTITY = Identity("PRODUCTID1", "dev01")
+
+
+class _Pause:
+    """What a coroutine awaits to let the test go on."""
+
+    def __iter__(self):
+        yield None
+
+    __await__ = __iter__
+
+
+class Task:
+    """A coroutine, run up to each pause. `error` is what ended it, `result` what it returned."""
+
+    def __init__(self, coroutine):
+        self._coroutine = coroutine
+        self.done = False
+        self.cancelled = False
+        self.result = None
+        self.error = None
+        self.step()
+
+    def step(self):
+        if self.done:
+            return
+        try:
+            self._coroutine.send(None)
+        except StopIteration as e:
+            self.done = True
+            self.result = e.value
+        except Exception as e:
+            self.done = True
+            self.error = e
+
+    def cancel(self):
+        self.done = self.cancelled = True
+        self._coroutine.close()
+
+
+class Driver:
+    """`is_up` false: nothing leaves. `expired`: every until() has waited long enough."""
+
+    def __init__(self):
+        self.is_up = True
+        self.expired = False
+        self.ticking = False
+        self.clock_s = 1589786839
+        self.next_random = 121213
+        self.sent = []
+        self.reports = []
+        self.tasks = []
+        self.published = []
+        self.subscriptions = {}
+        self.prefixes: list = []
+        self.allow = self.prefixes.append
+        self.forbid = self.prefixes.remove
+
+    # What services call
+
+    def send(self, topic, payload):
+        if self.is_up:
+            self.sent.append((topic, payload))
+        return self.is_up
+
+    def keep_time(self):
+        self.ticking = True
+
+    async def until(self, condition, timeout_ms=None):
+        while not condition():
+            if self.expired:
+                raise DeadlineError("expired")
+            await _Pause()
+
+    def wake(self):
+        pass
+
+    def spawn(self, coroutine):
+        self.tasks.append(Task(coroutine))
+        return self.tasks[-1]
+
+    def report(self, error):
+        self.reports.append(error)
+
+    def random(self):
+        return self.next_random
+
+    def now_s(self):
+        return self.clock_s
+
+    async def publish(self, topic, payload, qos):
+        self.published.append((topic, payload, qos))
+        await _Pause()
+
+    def subscribe(self, pattern, handler, qos):
+        self.subscriptions[pattern] = handler, qos
+
+    def unsubscribe(self, pattern):
+        del self.subscriptions[pattern]
+
+    # What tests call
+
+    def run(self, rounds=8):
+        for _ in range(rounds):
+            for task in list(self.tasks):
+                task.step()
+
+    def take(self):
+        """The messages sent since the last call, as dicts."""
+        messages = [json.loads(payload) for _, payload in self.sent]
+        self.sent.clear()
+        return messages
+
+
+def pause():
+    """For handlers that take their time: awaited, it lets the test go on."""
+    return _Pause()
