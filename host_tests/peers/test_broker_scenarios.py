@@ -1,8 +1,11 @@
-"""One set of scenarios, run on the hub and on mosquitto; every difference is explained here."""
+"""One set of scenarios, run on the hub by every way in, on mosquitto, and on an IoT MQ instance of
+the hub; every difference is explained here.
+"""
 
 import pytest
 
 from host_tests.conftest import requires
+from host_tests.peers.broker_iotmq import IotMqServer
 from host_tests.peers.broker_scenarios import SCENARIOS
 from host_tests.peers.broker_servers import WAYS, HubServer, MosquittoServer
 
@@ -39,6 +42,26 @@ DIFFERENCES: dict[str, tuple[object, str]] = {
     "pingreq_flags": ("open", _LENIENT),
 }
 
+# What IoT MQ shows otherwise than mosquitto, which is MQTT 3.1.1 without a cloud's rules as well.
+_STRICT = "mosquitto does not look, the hub tells a client's author"
+IOTMQ_DIFFERENCES: dict[str, tuple[object, str]] = {
+    "mqtt_31_login": ((1, False), "the documents promise MQTT 3.1.1 strictly, and no other"),
+    "protocol_level_5": (1, "the documents promise MQTT 3.1.1 strictly, and no other"),
+    "subscribe_at_qos_2": ([1], "the standard lets a server grant less than is asked for"),
+    "malformed_filters": ([128, 128, 128], "the standard lets both; it is not worth a connection"),
+    "wildcard_without_a_match_succeeds": ([128, 128], "a topic has to be created first"),
+    "packet_size_cap": (
+        dict.fromkeys((16383, 16384, 16385, 16388, 16389), "open"),
+        "each topic has a maximum of its own, up to 64 KiB; more is dropped",
+    ),
+    "at_most_150_are_kept_offline": ((155, [0, 154]), "the documents give this service no limit"),
+    "dup_at_qos_0": ("closed", _STRICT),
+    "puback_flags": ("closed", _STRICT),
+    "puback_too_long": ("closed", _STRICT),
+    "pingreq_with_body": ("closed", _STRICT),
+    "pingreq_flags": ("closed", _STRICT),
+}
+
 
 @pytest.fixture(scope="module", params=WAYS)
 def hub(tmp_path_factory, request):
@@ -69,7 +92,24 @@ def test_mosquitto(mosquitto, name):
     assert scenario(mosquitto) == expected
 
 
+@pytest.fixture(scope="module")
+def iotmq(tmp_path_factory):
+    server = IotMqServer(tmp_path_factory.mktemp("iotmq") / "hub.db")
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_iotmq(iotmq, name):
+    scenario, agreed = SCENARIOS[name]
+    expected = (IOTMQ_DIFFERENCES.get(name) or DIFFERENCES.get(name) or (agreed, ""))[0]
+    assert scenario(iotmq) == expected
+
+
 def test_every_difference_is_one():
-    for name, (shown, why) in DIFFERENCES.items():
-        assert shown != SCENARIOS[name][1], f"{name} is no difference"
-        assert len(why) > 20, f"{name} lacks its reason"
+    agreed = {name: outcome for name, (_, outcome) in SCENARIOS.items()}
+    mosquitto = agreed | {name: shown for name, (shown, _) in DIFFERENCES.items()}
+    for differences, others in ((DIFFERENCES, agreed), (IOTMQ_DIFFERENCES, mosquitto)):
+        for name, (shown, why) in differences.items():
+            assert shown != others[name], f"{name} is no difference"
+            assert len(why) > 20, f"{name} lacks its reason"

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from tools.hub.clock import HubClock
 from tools.hub.config import HubConfig
 from tools.hub.events import Records
 from tools.hub.faults import Faults
+from tools.hub.iotmq.service import IotMq
 from tools.hub.listeners import Listeners
 from tools.hub.provisioning import Provisioning
 from tools.hub.registry import Registry
@@ -50,31 +52,40 @@ class Hub:
                 self.registry, self.authority, self.address, config.data
             )
             self.faults = Faults(self.records)
-            self.broker = Broker(
-                Context(
-                    config,
-                    self.clock,
-                    self.store,
-                    self.records,
-                    self.registry,
-                    self.faults,
-                    CommitCycle(self.store),
-                )
+            context = Context(
+                config,
+                self.clock,
+                self.store,
+                self.records,
+                self.registry,
+                self.faults,
+                CommitCycle(self.store),
+                count(self.store.highest_id("outbound") + 1),
             )
-            host_names = [self.address.host, socket.gethostname()]
-            self._listeners = Listeners(self.broker, self.authority, host_names)
-            self.address.ports |= await self._listeners.start()
-            self._api = ApiServer(self.broker, self.provisioning, self.address, self.authority)
-            try:
-                self.api_port = await self._api.start()
-            except BaseException:
-                self._listeners.stop()
-                raise
+            self.broker = Broker(context)
+            self.iotmq = IotMq(context)
+            await self._open()
         except BaseException:
             self.store.close()
             raise
         self._sweeper = asyncio.create_task(self._sweep())
         return self
+
+    async def _open(self) -> None:
+        """Listen everywhere. Raises ListenError, with nothing left open."""
+        host_names = [self.address.host, socket.gethostname()]
+        self._listeners = Listeners(self.broker, self.authority, host_names)
+        self._api = ApiServer(
+            self.broker, self.provisioning, self.address, self.authority, self.iotmq
+        )
+        try:
+            self.address.ports |= await self._listeners.start()
+            await self.iotmq.start()
+            self.api_port = await self._api.start()
+        except BaseException:
+            self._listeners.stop()
+            self.iotmq.stop()
+            raise
 
     async def __aexit__(
         self,
@@ -84,12 +95,14 @@ class Hub:
     ) -> None:
         self._sweeper.cancel()
         self._listeners.stop()
+        self.iotmq.stop()
         for watcher in self.records.watchers:
             watcher.end()
         await self._api.stop()
         self.broker.shut_down()
+        self.iotmq.shut_down()
         for _ in range(_CLOSING_ROUNDS):
-            if not self.broker.connections:
+            if not self.broker.connections and not self.iotmq.connections():
                 break
             await asyncio.sleep(self.config.linger_s / _CLOSING_ROUNDS)
         self.broker.context.commits.stop()
@@ -100,3 +113,4 @@ class Hub:
             while True:
                 await asyncio.sleep(self.config.sweep_interval_s)
                 self.broker.sweep()
+                self.iotmq.sweep()

@@ -1,7 +1,8 @@
 """The ports the hub is configured for, each with its layers."""
 
 from tools.hub.authority import Authority
-from tools.hub.broker.broker import SPARE_CONNECTIONS, Broker
+from tools.hub.broker.broker import Broker
+from tools.hub.broker.realm import SPARE_CONNECTIONS
 from tools.hub.config import HubConfig
 from tools.hub.transport.listener import Layer, Listener
 from tools.hub.transport.openssl import certificate_context

@@ -62,10 +62,11 @@ SAMPLES = {
 
 def test_connect_fields():
     assert read(CONNECT) == [
-        mqtt.Connect(4, True, "PRODUCTID1dev01", True, 60, False, "u;s", b"\xff")
+        mqtt.Connect(4, True, "PRODUCTID1dev01", True, 60, None, "u;s", b"\xff")
     ]
-    assert read(SAMPLES["connect with will"]) == [mqtt.Connect(4, True, "a", True, 0, True)]
-    assert read(SAMPLES["connect 3.1"]) == [mqtt.Connect(3, True, "a", True, 0, False)]
+    will = mqtt.Publish("t", b"\xff", 1)
+    assert read(SAMPLES["connect with will"]) == [mqtt.Connect(4, True, "a", True, 0, will)]
+    assert read(SAMPLES["connect 3.1"]) == [mqtt.Connect(3, True, "a", True, 0)]
 
 
 def test_connect_of_another_level_is_read_no_further():
@@ -88,7 +89,7 @@ def test_other_packets():
     assert read(SAMPLES["puback"]) == [mqtt.Puback(0x1234)]
     assert read(SAMPLES["pingreq"]) == [mqtt.Pingreq()]
     assert read(SAMPLES["disconnect"]) == [mqtt.Disconnect()]
-    assert read(SAMPLES["pubrel"]) == [mqtt.QoS2Reply(mqtt.PUBREL)]
+    assert read(SAMPLES["pubrel"]) == [mqtt.QoS2Reply(mqtt.PUBREL, 1)]
 
 
 @given(TOPIC, st.binary(max_size=300), st.integers(0, 1), PACKET_ID, st.booleans())

@@ -7,12 +7,14 @@ from aiohttp import web
 
 from tools.hub.address import Address
 from tools.hub.api import devices, messages, operations
+from tools.hub.api import iotmq as iotmq_routes
 from tools.hub.api.errors import ApiError, error_response
 from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
 from tools.hub.config import LOOPBACK
 from tools.hub.faults import FaultError
 from tools.hub.files import FileError
+from tools.hub.iotmq.service import IotMq
 from tools.hub.provisioning import Provisioning
 from tools.hub.registry import RegistryError
 from tools.hub.transport.listener import ListenError
@@ -32,6 +34,7 @@ class ApiServer:
         provisioning: Provisioning,
         address: Address,
         authority: Authority,
+        iotmq: IotMq,
     ) -> None:
         self._port = broker.context.config.api_port
         application = web.Application(
@@ -41,6 +44,7 @@ class ApiServer:
             devices.routes(broker, provisioning),
             messages.routes(broker),
             operations.routes(broker, address, authority),
+            iotmq_routes.routes(iotmq),
         ):
             application.add_routes(routes)
         # A `/watch` that does not end by itself is cut after a second.

@@ -19,11 +19,10 @@ from tools.hub.broker.packet import (
     Connect,
     MalformedPacket,
     Packet,
-    Publish,
 )
-from tools.hub.broker.requests import Requests
+from tools.hub.broker.requests import Requests, Rules
 from tools.hub.broker.session import Session
-from tools.hub.identity import parse_client_id
+from tools.hub.identity import Identity
 from tools.hub.login import ConnackCode, Refused
 from tools.hub.transport.stream import Stream, StreamBroken
 
@@ -32,13 +31,15 @@ _DRAIN_ABOVE_BYTES = 64 * 1024
 _log = logging.getLogger("hub")
 
 
-class Host(Protocol):
-    """What a connection asks of the broker that serves it."""
+class Host(Rules, Protocol):
+    """What a connection asks of the realm that serves it."""
 
     @property
     def context(self) -> Context: ...
+    @property
+    def max_packet_bytes(self) -> int: ...
+    def name(self, connect: Connect) -> Identity | None: ...
     def login(self, connection: "Connection", connect: Connect) -> tuple[Session, bool]: ...
-    def receive(self, session: Session, publish: Publish) -> None: ...
     def leave(self, connection: "Connection") -> None: ...
 
 
@@ -52,7 +53,7 @@ class Connection:
         self.transport = transport
         self.proof = stream.proof
         self._outlet = Outlet(stream, self._context.faults, self._context.config.linger_s)
-        self._packets = PacketReader(self._context.config.max_packet_bytes)
+        self._packets = PacketReader(host.max_packet_bytes)
         self._requests: Requests | None = None
         self._closing = asyncio.Event()
         self._refused = False
@@ -162,7 +163,7 @@ class Connection:
 
     def _log_in(self, connect: Connect) -> None:
         records = self._context.records
-        identity = parse_client_id(connect.client_id)
+        identity = self._host.name(connect)
         self.device = identity.path if identity else None
         try:
             self._strike_login()
@@ -182,7 +183,7 @@ class Connection:
             self.close(refused.reason)
             return
         self.session = session
-        self._requests = Requests(self._context, session, self, self._host.receive)
+        self._requests = Requests(self._context, session, self, self._host)
         records.event(
             events.CONNECT,
             self.device,

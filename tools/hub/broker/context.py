@@ -1,5 +1,6 @@
 """What every part of the broker works with."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.hub.broker.commit import CommitCycle
@@ -20,3 +21,5 @@ class Context:
     registry: Registry
     faults: Faults
     commits: CommitCycle
+    # Numbers the messages that sessions owe.
+    outbound_ids: Iterator[int]

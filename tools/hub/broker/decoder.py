@@ -103,8 +103,7 @@ def decode(first: int, body: bytes) -> Packet:
         return _decode_connect(body)
     if kind in (PUBREC, PUBREL, PUBCOMP):
         _need_flags(first, 2 if kind == PUBREL else 0)
-        _only_packet_id(body)
-        return QoS2Reply(kind)
+        return QoS2Reply(kind, _only_packet_id(body))
     raise MalformedPacket(f"packet type {kind} is not one a client sends")
 
 
@@ -128,9 +127,11 @@ def _decode_connect(body: bytes) -> Connect:
         raise MalformedPacket("will QoS is 0, 1 or 2")
     keepalive_s = fields.integer()
     client_id = fields.text()
+    will = None
     if has_will:
-        fields.text()
-        fields.binary()
+        topic = fields.text()
+        _need_topic_name(topic)
+        will = Publish(topic, fields.binary(), (flags >> 3) & 3, bool(flags & 0x20))
     user_name = fields.text() if user_name_flag else None
     password = fields.binary() if password_flag else None
     fields.end()
@@ -140,7 +141,7 @@ def _decode_connect(body: bytes) -> Connect:
         client_id,
         bool(flags & 0x02),
         keepalive_s,
-        bool(has_will),
+        will,
         user_name,
         password,
     )
@@ -154,8 +155,7 @@ def _decode_publish(first: int, body: bytes) -> Publish:
         raise MalformedPacket("a field runs past the end of its packet")
     end = 2 + (body[0] << 8 | body[1])
     topic = _decode_text(body[2:end])
-    if end == 2 or "+" in topic or "#" in topic:
-        raise MalformedPacket("a topic name has at least one character and no wildcard")
+    _need_topic_name(topic)
     dup = bool(first & 0x08)
     packet_id = 0
     if qos:
@@ -251,6 +251,11 @@ def _decode_text(data: bytes) -> str:
 def _need_flags(first: int, flags: int) -> None:
     if first & 0x0F != flags:
         raise MalformedPacket(f"the flags of packet type {first >> 4} are {flags}")
+
+
+def _need_topic_name(topic: str) -> None:
+    if not topic or "+" in topic or "#" in topic:
+        raise MalformedPacket("a topic name has at least one character and no wildcard")
 
 
 def _need_empty(body: bytes) -> None:

@@ -1,6 +1,6 @@
 """What a server sends: packets to bytes. Pure."""
 
-from tools.hub.broker.packet import CONNACK, PUBACK, PUBLISH, SUBACK, UNSUBACK
+from tools.hub.broker.packet import CONNACK, PUBACK, PUBCOMP, PUBLISH, PUBREC, SUBACK, UNSUBACK
 
 PINGRESP_BYTES = b"\xd0\x00"
 SUBACK_FAILURE = 0x80
@@ -14,6 +14,14 @@ def encode_puback(packet_id: int) -> bytes:
     return bytes((PUBACK << 4, 2, packet_id >> 8, packet_id & 0xFF))
 
 
+def encode_pubrec(packet_id: int) -> bytes:
+    return bytes((PUBREC << 4, 2, packet_id >> 8, packet_id & 0xFF))
+
+
+def encode_pubcomp(packet_id: int) -> bytes:
+    return bytes((PUBCOMP << 4, 2, packet_id >> 8, packet_id & 0xFF))
+
+
 def encode_unsuback(packet_id: int) -> bytes:
     return bytes((UNSUBACK << 4, 2, packet_id >> 8, packet_id & 0xFF))
 
@@ -23,13 +31,18 @@ def encode_suback(packet_id: int, codes: list[int]) -> bytes:
 
 
 def encode_publish(
-    topic: str, payload: bytes, qos: int = 0, packet_id: int = 0, dup: bool = False
+    topic: str,
+    payload: bytes,
+    qos: int = 0,
+    packet_id: int = 0,
+    dup: bool = False,
+    retain: bool = False,
 ) -> bytes:
     name = topic.encode()
     head = len(name).to_bytes(2, "big") + name
     if qos:
         head += packet_id.to_bytes(2, "big")
-    return _encode(PUBLISH << 4 | (dup << 3) | (qos << 1), head + payload)
+    return _encode(PUBLISH << 4 | (dup << 3) | (qos << 1) | retain, head + payload)
 
 
 def publish_bytes(topic: str, payload: bytes, qos: int) -> int:

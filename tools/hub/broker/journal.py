@@ -26,7 +26,7 @@ class SessionJournal:
         self._write("INSERT OR REPLACE INTO session VALUES (?, ?)", (self._device, since_ms))
 
     def forget(self) -> None:
-        for table in ("session", "subscription", "outbound"):
+        for table in ("session", "subscription", "outbound", "received"):
             self._write(f"DELETE FROM {table} WHERE device = ?", (self._device,))
 
     def subscribed(self, topic: str, qos: int) -> None:
@@ -41,7 +41,7 @@ class SessionJournal:
 
     def owed(self, owed: Owed) -> None:
         self._write(
-            "INSERT INTO outbound VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO outbound VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 owed.row_id,
                 self._device,
@@ -49,12 +49,21 @@ class SessionJournal:
                 owed.payload,
                 owed.packet_id or None,
                 owed.accepted_ms,
+                int(owed.retained),
             ),
         )
 
     def sent(self, owed: Owed) -> None:
         self._write(
             "UPDATE outbound SET packet_id = ? WHERE id = ?", (owed.packet_id, owed.row_id)
+        )
+
+    def received(self, packet_id: int) -> None:
+        self._write("INSERT OR IGNORE INTO received VALUES (?, ?)", (self._device, packet_id))
+
+    def released(self, packet_id: int) -> None:
+        self._write(
+            "DELETE FROM received WHERE device = ? AND packet_id = ?", (self._device, packet_id)
         )
 
     def settled(self, owed: Owed) -> None:

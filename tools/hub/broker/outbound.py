@@ -1,7 +1,7 @@
 """The QoS 1 messages a session owes its device: stored, then in flight, then settled. Pure."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MAX_PACKET_ID = 65535
@@ -9,13 +9,15 @@ MAX_PACKET_ID = 65535
 
 @dataclass(slots=True)
 class Owed:
-    """One message. `packet_id` is 0 until it is first sent; `accepted_ms` is hub time."""
+    """One message. `packet_id` is 0 until it is first sent; `accepted_ms` is hub time; `retained`
+    if the client gets it because it subscribed."""
 
     row_id: int
     topic: str
     payload: bytes
     accepted_ms: int
     packet_id: int = 0
+    retained: bool = False
 
 
 class Outbound:
@@ -52,12 +54,11 @@ class Outbound:
         """Settle a message; None when no message in flight has this id."""
         return self.in_flight.pop(packet_id, None)
 
-    def expire(self, accepted_before_ms: int) -> Iterator[Owed]:
-        """Give up messages accepted before this time."""
-        for owed in [each for each in self.stored if each.accepted_ms < accepted_before_ms]:
+    def expire(self, is_too_old: Callable[[Owed], bool]) -> Iterator[Owed]:
+        """Give up messages."""
+        for owed in filter(is_too_old, list(self.stored)):
             self.stored.remove(owed)
             yield owed
-        for owed in list(self.in_flight.values()):
-            if owed.accepted_ms < accepted_before_ms:
-                del self.in_flight[owed.packet_id]
-                yield owed
+        for owed in filter(is_too_old, list(self.in_flight.values())):
+            del self.in_flight[owed.packet_id]
+            yield owed

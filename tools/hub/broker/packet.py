@@ -27,7 +27,7 @@ class Connect:
     client_id: str = ""
     clean_session: bool = True
     keepalive_s: int = 0
-    has_will: bool = False
+    will: "Publish | None" = None
     user_name: str | None = None
     password: bytes | None = None
 
@@ -76,9 +76,10 @@ class Disconnect:
 
 @dataclass(slots=True)
 class QoS2Reply:
-    """PUBREC, PUBREL or PUBCOMP: well formed, but of a service the hub does not offer."""
+    """PUBREC, PUBREL or PUBCOMP."""
 
     type: int
+    packet_id: int
 
 
 Packet = Connect | Publish | Puback | Subscribe | Unsubscribe | Pingreq | Disconnect | QoS2Reply

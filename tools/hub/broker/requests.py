@@ -1,12 +1,12 @@
 """What a device that is logged in asks for, packet by packet, and what it is answered.
 
-Rules the documents add to the standard (no QoS 2, no retain) end the connection with a recorded
+What the documents take from the standard (QoS 2, retain) ends the connection with a recorded
 reason; a forbidden topic does not.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from tools.hub import events
 from tools.hub.broker.context import Context
@@ -14,10 +14,13 @@ from tools.hub.broker.encoder import (
     PINGRESP_BYTES,
     SUBACK_FAILURE,
     encode_puback,
+    encode_pubcomp,
+    encode_pubrec,
     encode_suback,
     encode_unsuback,
 )
 from tools.hub.broker.packet import (
+    PUBREL,
     Connect,
     Disconnect,
     Packet,
@@ -29,48 +32,65 @@ from tools.hub.broker.packet import (
     Unsubscribe,
 )
 from tools.hub.broker.session import Link, Session
-from tools.hub.permissions import Forbidden, ProductTopics, check_publish, check_subscribe
+from tools.hub.permissions import Forbidden
 
 # How much of a topic or filter an event repeats.
 _SHOWN_CHARS = 128
-Receive = Callable[[Session, Publish], None]
+
+
+class Rules(Protocol):
+    """What the realm says to a request (see `Realm`)."""
+
+    @property
+    def offers_all_of_mqtt(self) -> bool: ...
+    def check_publish(self, session: Session, publish: Publish) -> None: ...
+    def resolve(self, session: Session, topic_filter: str) -> list[str]: ...
+    def unsubscribe(self, session: Session, topic_filter: str) -> list[str]: ...
+    def receive(self, session: Session, publish: Publish) -> None: ...
+    def subscribed(self, session: Session, topics: list[str], qos: int) -> None: ...
 
 
 class Requests:
-    """Answers one device over one connection. `receive` gets each publish that is permitted."""
+    """Answers one client over one connection."""
 
-    def __init__(self, context: Context, session: Session, link: Link, receive: Receive) -> None:
+    def __init__(self, context: Context, session: Session, link: Link, rules: Rules) -> None:
         self._context = context
         self._session = session
         self._link = link
-        self._receive = receive
+        self._rules = rules
 
     def handle(self, packet: Packet) -> None:
         _HANDLERS[type(packet)](self, packet)
-
-    def _topics(self) -> ProductTopics:
-        return self._context.registry.products[self._session.identity.product_id].topics
 
     def _record(self, kind: str, **detail: Any) -> None:
         self._context.records.event(kind, self._session.device, **detail)
 
     def _on_publish(self, publish: Publish) -> None:
+        if not self._rules.offers_all_of_mqtt:
+            if publish.qos == 2:
+                self._link.close("protocol violation: QoS 2 is not supported")
+                return
+            if publish.retain:
+                self._link.close("protocol violation: retain is not supported")
+                return
         if publish.qos == 2:
-            self._link.close("protocol violation: QoS 2 is not supported")
+            if self._session.receive_once(publish.packet_id):
+                self._accept(publish)
+            self._link.send(encode_pubrec(publish.packet_id))
             return
-        if publish.retain:
-            self._link.close("protocol violation: retain is not supported")
-            return
+        self._accept(publish)
+        if publish.qos:
+            self._acknowledge(publish.packet_id)
+
+    def _accept(self, publish: Publish) -> None:
         try:
-            check_publish(self._topics(), self._session.identity, publish.topic)
+            self._rules.check_publish(self._session, publish)
         except Forbidden as forbidden:
-            # MQTT 3.1.1 cannot refuse a publish: it is dropped, and acknowledged at QoS 1.
+            # MQTT 3.1.1 cannot refuse a publish: it is dropped, and acknowledged all the same.
             topic = publish.topic[:_SHOWN_CHARS]
             self._record(events.DROP, direction="in", topic=topic, reason=str(forbidden))
         else:
-            self._receive(self._session, publish)
-        if publish.qos:
-            self._acknowledge(publish.packet_id)
+            self._rules.receive(self._session, publish)
 
     def _acknowledge(self, packet_id: int) -> None:
         faults = self._context.faults
@@ -89,32 +109,35 @@ class Requests:
         self._record(events.ACK, packet_id=puback.packet_id, known=known)
 
     def _on_subscribe(self, subscribe: Subscribe) -> None:
-        codes = [self._grant(text, qos) for text, qos in subscribe.filters]
+        granted = [self._grant(text, min(qos, 1)) for text, qos in subscribe.filters]
+        codes = [code for code, _ in granted]
         faults = self._context.faults
         if faults.armed and faults.strikes("suback_failure", self._session.device):
             codes = [SUBACK_FAILURE] * len(codes)
         self._link.send(encode_suback(subscribe.packet_id, codes))
+        for qos, topics in granted:
+            self._rules.subscribed(self._session, topics, qos)
 
-    def _grant(self, topic_filter: str, requested_qos: int) -> int:
-        """Subscribe to what a filter stands for; the SUBACK code. QoS 2 is granted as QoS 1."""
-        session, qos = self._session, min(requested_qos, 1)
+    def _grant(self, topic_filter: str, qos: int) -> tuple[int, list[str]]:
+        """Subscribe to what a filter stands for: the SUBACK code and the subscriptions."""
+        session = self._session
         shown = topic_filter[:_SHOWN_CHARS]
         try:
-            topics = check_subscribe(self._topics(), session.identity, topic_filter)
+            topics = self._rules.resolve(session, topic_filter)
             new = [topic for topic in topics if topic not in session.subscriptions]
             if len(session.subscriptions) + len(new) > self._context.config.max_subscriptions:
                 raise Forbidden("too many subscriptions")
         except Forbidden as forbidden:
             self._record(events.SUBSCRIBE, filter=shown, qos=qos, refused=str(forbidden))
-            return SUBACK_FAILURE
+            return SUBACK_FAILURE, []
         for topic in topics:
             session.subscribe(topic, qos)
         self._record(events.SUBSCRIBE, filter=shown, qos=qos, topics=topics)
-        return qos
+        return qos, topics
 
     def _on_unsubscribe(self, unsubscribe: Unsubscribe) -> None:
         for topic_filter in unsubscribe.filters:
-            gone = self._session.unsubscribe(topic_filter)
+            gone = self._rules.unsubscribe(self._session, topic_filter)
             self._record(events.UNSUBSCRIBE, filter=topic_filter[:_SHOWN_CHARS], topics=gone)
         self._link.send(encode_unsuback(unsubscribe.packet_id))
 
@@ -122,13 +145,20 @@ class Requests:
         self._link.send(PINGRESP_BYTES)
 
     def _on_disconnect(self, _disconnect: Disconnect) -> None:
+        self._session.will = None
         self._link.close("DISCONNECT")
 
     def _on_second_connect(self, _connect: Connect) -> None:
         self._link.close("protocol violation: a second CONNECT")
 
-    def _on_qos2_reply(self, _reply: QoS2Reply) -> None:
-        self._link.close("protocol violation: QoS 2 is not supported")
+    def _on_qos2_reply(self, reply: QoS2Reply) -> None:
+        if not self._rules.offers_all_of_mqtt:
+            self._link.close("protocol violation: QoS 2 is not supported")
+        elif reply.type == PUBREL:
+            self._session.release(reply.packet_id)
+            self._link.send(encode_pubcomp(reply.packet_id))
+        else:
+            self._link.close("protocol violation: nothing was sent at QoS 2")
 
 
 _HANDLERS: dict[type, Callable[[Requests, Any], None]] = {

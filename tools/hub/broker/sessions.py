@@ -1,26 +1,35 @@
 """Every session there is: opened by logins, kept for a day, restored when the hub starts."""
 
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Callable, Iterator
 
 from tools.hub import events
 from tools.hub.broker.context import Context
 from tools.hub.broker.outbound import Owed
-from tools.hub.broker.session import Session
-from tools.hub.identity import Identity, parse_path
+from tools.hub.broker.session import Session, SessionLimits
+from tools.hub.identity import Identity
 
 
 class Sessions:
     """Sessions by device. Clean ones are here only while their device is connected."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self,
+        context: Context,
+        limits: SessionLimits,
+        parse_name: Callable[[str], Identity | None],
+    ) -> None:
+        """`parse_name` gives None for the names of sessions that are not kept here."""
         self._context = context
+        self._limits = limits
         self._sessions: dict[Identity, Session] = {}
-        self._row_ids = count(context.store.highest_id("outbound") + 1)
-        self._restore()
+        self._restore(parse_name)
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
+
+    def online(self) -> int:
+        """How many are connected."""
+        return sum(1 for session in self._sessions.values() if session.link is not None)
 
     def get(self, identity: Identity) -> Session | None:
         return self._sessions.get(identity)
@@ -33,7 +42,7 @@ class Sessions:
             session = None
         if session is not None:
             return session, True
-        session = Session(self._context, identity, not clean, self._row_ids)
+        session = Session(self._context, self._limits, identity, not clean)
         self._sessions[identity] = session
         return session, False
 
@@ -68,24 +77,30 @@ class Sessions:
         if session.offline_since_ms is None:
             return False
         offline_ms = self._context.clock.now_ms() - session.offline_since_ms
-        return offline_ms >= self._context.config.session_expiry_s * 1000
+        return offline_ms >= self._limits.session_expiry_s * 1000
 
-    def _restore(self) -> None:
+    def _restore(self, parse_name: Callable[[str], Identity | None]) -> None:
         store, now_ms = self._context.store, self._context.clock.now_ms()
         for device, offline_since_ms in store.query("SELECT * FROM session"):
-            identity = parse_path(device)
+            identity = parse_name(device)
             if identity is None:
                 continue
-            session = Session(self._context, identity, True, self._row_ids)
+            session = Session(self._context, self._limits, identity, True)
             # Null when the hub ended without a shutdown: the device was connected until then.
             session.offline_since_ms = now_ms if offline_since_ms is None else offline_since_ms
             session.journal.offline(session.offline_since_ms)
             self._sessions[identity] = session
         by_device = {session.device: session for session in self}
         for device, topic, qos in store.query("SELECT * FROM subscription"):
-            by_device[device].subscriptions.add(topic, qos)
-        for row_id, device, topic, payload, packet_id, accepted_ms in store.query(
+            if device in by_device:
+                by_device[device].subscriptions.add(topic, qos)
+        for row_id, device, topic, payload, packet_id, *rest in store.query(
             "SELECT * FROM outbound ORDER BY id"
         ):
-            owed = Owed(row_id, topic, payload, accepted_ms, packet_id or 0)
-            by_device[device].outbound.restore(owed)
+            if device in by_device:
+                accepted_ms, retained = rest
+                owed = Owed(row_id, topic, payload, accepted_ms, packet_id or 0, bool(retained))
+                by_device[device].outbound.restore(owed)
+        for device, packet_id in store.query("SELECT * FROM received"):
+            if device in by_device:
+                by_device[device].received_ids.add(packet_id)

@@ -6,10 +6,10 @@ from tools.hub.topics import filter_fault, has_wildcard, matches
 
 
 class Subscriptions:
-    """Topics with the QoS granted; a topic subscribed again takes the new QoS.
+    """Topics and filters with the QoS granted; one subscribed again takes the new QoS.
 
-    User wildcards never get here: they are resolved into topics when subscribed, as the cloud
-    does. Only `$rrpc/rxd/PID/DN/+` stays a filter, since its topics cannot be listed.
+    A device's wildcards never get here: they are resolved into topics when subscribed, as the
+    cloud does. Only `$rrpc/rxd/PID/DN/+` stays a filter, since its topics cannot be listed.
     """
 
     def __init__(self) -> None:
@@ -29,6 +29,11 @@ class Subscriptions:
         self._granted[topic] = qos
         if has_wildcard(topic):
             self._filters.add(topic)
+
+    def discard(self, topic_filter: str) -> bool:
+        """Drop the subscription made with exactly this filter; whether there was one."""
+        self._filters.discard(topic_filter)
+        return self._granted.pop(topic_filter, None) is not None
 
     def remove(self, topic_filter: str) -> list[str]:
         """Drop every subscription the filter names or matches; returns them."""

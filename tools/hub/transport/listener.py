@@ -11,8 +11,13 @@ from tools.hub.transport.stream import Stream, StreamBroken, TcpStream
 
 # Connections the system accepts before this process does: a fleet that comes back at once.
 BACKLOG = 4096
-_TITLES = {"tcp": "MQTT", "tls": "TLS", "ws": "WebSocket", "wss": "secure WebSocket"}
-_OPTIONS = {"tcp": "--mqtt-port", "tls": "--tls-port", "ws": "--ws-port", "wss": "--wss-port"}
+_TITLES = {
+    "tcp": ("MQTT", "with --mqtt-port"),
+    "tls": ("TLS", "with --tls-port"),
+    "ws": ("WebSocket", "with --ws-port"),
+    "wss": ("secure WebSocket", "with --wss-port"),
+    "iotmq": ("IoT MQ", "port"),
+}
 _log = logging.getLogger("hub")
 
 Layer = Callable[[Stream], Awaitable[Stream]]
@@ -29,7 +34,7 @@ class Server(Protocol):
 
 
 class Listener:
-    """`name` is the transport (tcp, tls, ws, wss), as records and errors call it."""
+    """`name` is the transport (tcp, tls, ws, wss, iotmq), as records and errors call it."""
 
     def __init__(
         self,
@@ -54,9 +59,10 @@ class Listener:
         try:
             self._listening = await asyncio.start_server(self._accept, host, port, backlog=BACKLOG)
         except OSError as error:
+            title, remedy = _TITLES[self.name]
             raise ListenError(
-                f"{_TITLES[self.name]} cannot listen on {host}:{port}: {error.strerror}; "
-                f"choose another with {_OPTIONS[self.name]} (0 for any free one)"
+                f"{title} cannot listen on {host}:{port}: {error.strerror}; "
+                f"choose another {remedy} (0 for any free one)"
             ) from error
         return int(self._listening.sockets[0].getsockname()[1])
 
