@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from host_tests.peers.broker_client import RawClient
-from host_tests.peers.broker_servers import signed_login
+from host_tests.peers.broker_servers import client_certificate, signed_login, unsigned_login
+from host_tests.peers.broker_wires import TlsWire
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 15
@@ -48,9 +49,9 @@ class Process:
             time.sleep(0.02)
         self.ready = json.loads(ready.read_text())
 
-    def device(self):
+    def device(self, port_name: str = "mqtt_port"):
         settings = json.loads(Path(self.ready["device_file"]).read_text())
-        assert settings["port"] == self.ready["mqtt_port"]
+        assert settings["port"] == self.ready[port_name]
         names = ("product_id", "device_name", "device_secret")
         return signed_login(*(settings[name] for name in names)), settings
 
@@ -262,6 +263,38 @@ def test_login_signs_for_any_client(start):
     )
     with RawClient(hub.ready["mqtt_port"]) as client:
         assert client.connect(pasted) == (0, False)
+
+
+def test_a_certificate_device_by_commands(start):
+    hub = start("--no-sample", "--quiet")
+    product = hub.json("product", "add", "certified", "--auth", "cert")["product_id"]
+    done = hub.run("device", "add", product, "dev01", "--key", "ec")
+    assert done.returncode == 0, done.stderr
+    folder = hub.data.resolve() / "devices" / product / "dev01"
+    # A table may break the line; what matters is that the path is told and the key is not.
+    assert str(folder) in done.stdout.replace("\n", "")
+    assert "PRIVATE KEY" not in done.stdout
+    settings = json.loads((folder / "device.json").read_text())
+    assert (settings["port"], settings["transport"]) == (hub.ready["tls_port"], "tls")
+    assert settings["ca"] == str(hub.data.resolve() / "ca/ca.der")
+    fields = hub_command("login", folder / "device.json", "--shell")
+    shell = subprocess.run(fields, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert "export PASSWORD=any" in shell.stdout
+    login = unsigned_login(product, "dev01")
+    authority = (hub.data / "ca/ca.pem").read_text()
+    wire = TlsWire(hub.ready["tls_port"], authority, client_certificate(str(folder)))
+    with RawClient(wire) as client:
+        assert client.connect(login) == (0, False)
+
+
+def test_the_sample_connects_by_the_transport_that_was_asked_for(start):
+    hub = start("--quiet", "--device-transport", "wss")
+    _, settings = hub.device("wss_port")
+    assert (settings["transport"], settings["websocket_path"]) == ("wss", "/mqtt")
+    assert hub.end() == 0
+    hub = start("--quiet")
+    _, settings = hub.device("wss_port")
+    assert settings["transport"] == "wss", "a later start keeps what the file says"
 
 
 def test_watch_shows_messages_until_the_hub_ends(start):

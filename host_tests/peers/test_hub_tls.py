@@ -258,6 +258,18 @@ def test_a_hello_cut_short_by_a_close(hub):
     assert hub.failed_handshake(after) == "closed 6 bytes into the ClientHello"
 
 
+@pytest.mark.parametrize("psk", [False, True], ids=["certificate", "psk"])
+def test_a_handshake_that_stops_after_the_hello_meets_the_deadline(hub, psk):
+    after = hub.last_event()
+    with tcp(hub.ports["tls"]) as wire:
+        wire.sendall(recorded_hello(psk))
+        answered = b""
+        while data := wire.recv(65536):
+            answered += data
+    assert answered[0] == 22, "the hub answered with its part of the handshake"
+    assert hub.failed_handshake(after) == "not open within 0.5 s"
+
+
 def test_tls_on_the_plain_port_is_closed_with_an_event(hub):
     after = hub.last_event()
     with pytest.raises((ssl.SSLError, ConnectionError)):

@@ -31,7 +31,7 @@ def _login(options: argparse.Namespace) -> int:
         identity = Identity(settings["product_id"], settings["device_name"])
         expiry_s = int(time.time()) + options.valid_s
         user_name = f"{identity.client_id};{SDK_APP_ID};{CONNECTION_ID};{expiry_s}"
-        signature = sign(settings["device_secret"], user_name, hashlib.sha256).decode()
+        password = _password(settings, user_name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CommandError(
             f"{options.device_file} is not a usable device file: {error!r}"
@@ -39,10 +39,16 @@ def _login(options: argparse.Namespace) -> int:
     fields = {
         "CLIENT_ID": identity.client_id,
         "USER_NAME": user_name,
-        "PASSWORD": f"{signature};hmacsha256",
+        "PASSWORD": password,
     }
     if options.shell:
         print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in fields.items()))
     else:
         print_fields({name.lower().replace("_", " "): value for name, value in fields.items()})
     return 0
+
+
+def _password(settings: dict[str, Any], user_name: str) -> str:
+    if "certificate" in settings:
+        return "any"  # TLS proves the device; a client may want to send something
+    return sign(settings["device_secret"], user_name, hashlib.sha256).decode() + ";hmacsha256"
