@@ -536,6 +536,34 @@ def packets_split_and_coalesced(server: Server) -> Any:
     return done
 
 
+@agreed("all of it came back, in order")
+def bulk_both_ways(server: Server) -> Any:
+    """Five megabytes through whatever lies between, in packets of near the greatest size."""
+    login = server.new_device()
+    topic, noise = login.topic("data"), bytes(range(256)) * 63
+    with server.client(login) as client:
+        client.connect(login)
+        client.subscribe((topic, 1))
+        expected = 0
+        for first in range(0, 320, 8):
+            numbers = range(first, first + 8)
+            client.send(
+                b"".join(publish_bytes(topic, b"%d " % n + noise, 1, n + 1) for n in numbers)
+            )
+            acknowledged = 0
+            while acknowledged < 8 or expected < first + 8:
+                received = client.read_packet()
+                if received.kind == PUBACK:
+                    acknowledged += 1
+                    continue
+                start = 2 + len(topic)
+                client.send(packet(0x40, received.body[start : start + 2]))
+                if received.body[start + 2 :] != b"%d " % expected + noise:
+                    return f"message {expected} is another, or damaged"
+                expected += 1
+    return "all of it came back, in order"
+
+
 def _violation(name: str, make: Callable[[str], bytes]) -> None:
     def scenario(server: Server) -> Any:
         login = server.new_device()

@@ -44,14 +44,17 @@ def sdk_python() -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=60)
         for lock in LOCKS:
-            subprocess.run(
+            done = subprocess.run(
                 [
                     *(python, "-m", "pip", "install", "-q", "--disable-pip-version-check"),
                     *("--no-deps", "--no-build-isolation", "--require-hashes", "-r", lock),
                 ],
-                check=True,
+                capture_output=True,
+                text=True,
                 timeout=INSTALL_TIMEOUT_S,
             )
+            if done.returncode:
+                pytest.skip(f"pip could not install {lock.name}: {done.stderr[-500:]}")
         (folder / "complete").touch()
     return python
 
