@@ -33,7 +33,8 @@ class Plain:
 
 
 class IoTHub(Plain):
-    """Tencent Cloud IoT Hub: documents "功能组件" and "设备基于 TCP 的 MQTT 接入"."""
+    """Tencent Cloud IoT Hub: documents "功能组件" and "设备基于 TCP 的 MQTT 接入". `prefixes` are
+    those of the topics that are this device's own, and of its sub-devices that are online."""
 
     max_keepalive_s = 900
     retain_allowed = False
@@ -41,7 +42,7 @@ class IoTHub(Plain):
     max_custom_topic_bytes = 64
 
     def __init__(self, identity):
-        self._prefix = identity.prefix
+        self.prefixes = [identity.prefix]
 
     def check_publish(self, topic, qos, retain):
         super().check_publish(topic, qos, retain)
@@ -56,16 +57,22 @@ class IoTHub(Plain):
                     pattern.startswith(b"$rrpc/rxd/") and pattern.find(b"+") == len(pattern) - 1
                 ):
                     raise _bad("topic", "system topics take no wildcard", SUBSCRIBE)
-            elif not pattern.startswith(self._prefix):
+            elif self._own_part(pattern) is None:
                 raise _bad("topic", "a wildcard may only follow PID/DN/", SUBSCRIBE)
 
     def _check_length(self, name, phase):
         # System topics and the three defaults exceed 64 bytes with long device names; the cloud
         # made them, so they are exempt (PROTOCOL conflict 14).
         if len(name) > self.max_custom_topic_bytes and name[0] != 36:
-            own = name[len(self._prefix) :] if name.startswith(self._prefix) else b""
-            if own not in (b"event", b"control", b"data"):
+            if self._own_part(name) not in (b"event", b"control", b"data"):
                 raise _bad("topic", "custom topics are at most 64 bytes", phase)
+
+    def _own_part(self, name):
+        """What follows PID/DN/, or None for a topic of another device."""
+        for prefix in self.prefixes:
+            if name.startswith(prefix):
+                return name[len(prefix) :]
+        return None
 
 
 class IoTMQ(Plain):

@@ -47,11 +47,11 @@ class Task:
 
 
 class Driver:
-    """`is_up` false: nothing leaves. `expired`: every until() has waited long enough."""
+    """`is_up` false: nothing leaves. `expired`: so many until() have waited long enough."""
 
     def __init__(self):
         self.is_up = True
-        self.expired = False
+        self.expired = 0
         self.ticking = False
         self.clock_s = 1589786839
         self.next_random = 121213
@@ -77,6 +77,7 @@ class Driver:
     async def until(self, condition, timeout_ms=None):
         while not condition():
             if self.expired:
+                self.expired -= 1
                 raise DeadlineError("expired")
             await _Pause()
 

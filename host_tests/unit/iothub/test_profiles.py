@@ -109,6 +109,21 @@ def test_wildcards_of_the_hub_follow_the_device_name():
     Plain().check_subscribe(b"#", 1)
 
 
+def test_topics_of_sub_devices_count_as_own_while_they_are_online():
+    profile = IoTHub(IDENTITY)
+    sub_device = Identity("SUBPRODUCT", "s" * 48)
+    assert raises(BadInput, profile.check_subscribe, b"SUBPRODUCT/x/+", 1)
+    profile.prefixes.append(sub_device.prefix)
+    profile.check_subscribe(sub_device.prefix + b"control", 1)
+    profile.check_publish(sub_device.prefix + b"event", 1, False)
+    profile.check_subscribe(b"$rrpc/rxd/SUBPRODUCT/x/+", 0)
+    assert raises(BadInput, profile.check_publish, sub_device.prefix + b"other", 1, False)
+    profile.prefixes.append(b"SUBPRODUCT/x/")
+    profile.check_subscribe(b"SUBPRODUCT/x/+", 1)
+    profile.prefixes.remove(b"SUBPRODUCT/x/")
+    assert "follow" in raises(BadInput, profile.check_subscribe, b"SUBPRODUCT/x/+", 1).reason
+
+
 def test_packets_have_16_kib_at_most():
     for profile in (IoTHub(IDENTITY), IoTMQ(), Plain()):
         assert profile.max_packet_bytes == 16384
