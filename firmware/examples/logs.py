@@ -16,8 +16,8 @@ async def main():
     log.info("level is %d", log.level)
     log.debug("%d bytes free", 1000)  # formatted only when debug lines are wanted
     try:
-        {}["missing"]
-    except KeyError as error:
+        int("not a number")
+    except ValueError as error:
         log.exception(error)
     await log.flush()
     print("log uploaded,", log.dropped, "lines dropped")

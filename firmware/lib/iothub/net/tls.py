@@ -1,5 +1,5 @@
-"""TLS 1.2 by MicroPython's `tls` module, verified: server certificate or pre-shared key, never
-neither. (The `ssl` module of micropython-lib resets verification to none and hides PSK.)"""
+"""TLS and DTLS 1.2 by MicroPython's `tls` module, verified: server certificate or pre-shared key,
+never neither. (The `ssl` module of micropython-lib resets verification to none and hides PSK.)"""
 
 import gc
 import os
@@ -21,6 +21,8 @@ FAILED = const(2008)
 
 # The cloud's suites: PROTOCOL section 2.
 _PSK_CIPHERS = ("TLS-PSK-WITH-AES-128-CBC-SHA", "TLS-PSK-WITH-AES-256-CBC-SHA")
+# What CoAP servers other than the cloud may have instead.
+_DTLS_PSK_CIPHERS = ("TLS-PSK-WITH-AES-128-GCM-SHA256", "TLS-PSK-WITH-AES-128-CBC-SHA256")
 _MAX_PSK_BYTES = const(32)  # what MicroPython's Mbed TLS is built for
 # What a handshake takes: the record buffer for what comes in, in one block, and the rest (mutual
 # with RSA-2048, on an RP2040: 24.6 KB in all).
@@ -53,10 +55,11 @@ _ALERT_BYTES = const(7)
 
 class Certificates:
     """Verifies the server by certificate. `anchors`: list of DER bytes. `certificate` and `key`
-    (DER bytes) are the device's own, for mutual TLS."""
+    (DER bytes) are the device's own, for mutual TLS. With `datagrams` it is DTLS."""
 
-    def __init__(self, anchors, certificate=None, key=None):
-        self._context = context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    def __init__(self, anchors, certificate=None, key=None, datagrams=False):
+        protocol = _dtls() if datagrams else tls.PROTOCOL_TLS_CLIENT
+        self._context = context = tls.SSLContext(protocol)
         context.verify_mode = tls.CERT_REQUIRED
         try:
             for anchor in anchors:
@@ -91,25 +94,39 @@ class Certificates:
 class PreSharedKey(Certificates):
     """Verifies the server by a key only it can know (TLS-PSK). `identity` and `key` bytes."""
 
-    def __init__(self, identity, key):
+    def __init__(self, identity, key, datagrams=False):
         if not psk_available():
             raise BadInput(
                 "transport",
-                'psk needs MicroPython 1.29, this is %s; "tls" works here'
-                % ".".join([str(n) for n in sys.implementation.version[:2]]),
+                'psk needs MicroPython 1.29, this is %s; "%s" works here'
+                % (_version(), "dtls" if datagrams else "tls"),
             )
         if len(key) > _MAX_PSK_BYTES:
             raise BadInput("device_secret", 'has over 32 bytes, too long for psk; use "tls"')
-        super().__init__(())
+        super().__init__((), None, None, datagrams)
         self._context.psk_identity = identity
         self._context.psk_key = key
         # Only these: a server that offers a certificate instead has not proved anything.
-        self._context.set_ciphers(list(_PSK_CIPHERS))
+        wanted = list(_PSK_CIPHERS)
+        if datagrams:
+            known = self._context.get_ciphers()
+            wanted += [name for name in _DTLS_PSK_CIPHERS if name in known]
+        self._context.set_ciphers(wanted)
 
 
 def psk_available():
     """Whether this firmware can do TLS-PSK (MicroPython 1.29 and newer)."""
     return hasattr(tls.SSLContext(tls.PROTOCOL_TLS_CLIENT), "psk_key")
+
+
+def _dtls():
+    if not hasattr(tls, "PROTOCOL_DTLS_CLIENT"):
+        raise BadInput("coap", "DTLS needs MicroPython 1.26, this is " + _version())
+    return tls.PROTOCOL_DTLS_CLIENT
+
+
+def _version():
+    return ".".join([str(n) for n in sys.implementation.version[:2]])
 
 
 def load_anchors(path):

@@ -1,0 +1,221 @@
+"""CoAP (RFC 7252), the client's side, on datagrams: confirmable requests, one at a time. Pure:
+time comes as elapsed milliseconds, chance is handed in.
+
+    IDLE --request()--> UNACKNOWLEDGED
+    UNACKNOWLEDGED --empty ACK--> ACKNOWLEDGED
+    UNACKNOWLEDGED, ACKNOWLEDGED --the response, RST, or too late--> IDLE
+"""
+
+from iothub.compat import const
+from iothub.errors import RECEIVE, DeadlineError, LinkError, ProtocolError
+from iothub.timeouts import COAP_ACK_LAST_MS, COAP_ACK_MS, COAP_RESPONSE_MS
+
+CON = const(0)
+NON = const(1)
+ACK = const(2)
+RST = const(3)
+
+EMPTY = const(0)
+GET = const(1)
+POST = const(2)
+PUT = const(3)
+
+URI_PATH = const(11)
+
+IDLE = const(0)
+UNACKNOWLEDGED = const(1)
+ACKNOWLEDGED = const(2)
+NEXT_STATES = ((UNACKNOWLEDGED,), (ACKNOWLEDGED, IDLE), (IDLE,))
+
+MAX_DATAGRAM_BYTES = const(1280)
+_MAX_TOKEN_BYTES = const(8)
+_MAX_OPTIONS = const(32)
+_MAX_RETRANSMISSIONS = const(5)  # the vendor's C SDK's; the RFC has 4
+_REMEMBERED = const(8)  # messages of the server that may come again
+_MARKER = const(0xFF)
+
+
+def encode(kind, code, message_id, token=b"", options=(), payload=b""):
+    """A message (bytes). `options`: (number, value bytes) in ascending order."""
+    out = bytearray((0x40 | kind << 4 | len(token), code, message_id >> 8, message_id & 255))
+    out.extend(token)
+    last = 0
+    for number, value in options:
+        delta, delta_bytes = _extended(number - last)
+        size, size_bytes = _extended(len(value))
+        out.append(delta << 4 | size)
+        out.extend(delta_bytes)
+        out.extend(size_bytes)
+        out.extend(value)
+        last = number
+    if payload:
+        out.append(_MARKER)
+        out.extend(payload)
+    return bytes(out)
+
+
+def decode(data):
+    """(kind, code, message id, token, options, payload) of a message; `options` as for encode().
+    Raises ProtocolError."""
+    end = len(data)
+    if not 4 <= end <= MAX_DATAGRAM_BYTES or data[0] >> 6 != 1:
+        raise _broken("not a message of version 1")
+    kind = data[0] >> 4 & 3
+    size = data[0] & 15
+    code = data[1]
+    at = 4 + size
+    if size > _MAX_TOKEN_BYTES or at > end:
+        raise _broken("a token of %d bytes" % size)
+    if code == EMPTY and end != 4:
+        raise _broken("an empty message with something in it")
+    token = data[4:at]
+    options: list = []
+    number = 0
+    while at < end and data[at] != _MARKER:
+        byte = data[at]
+        delta, at = _length(data, at + 1, byte >> 4)
+        size, at = _length(data, at, byte & 15)
+        number += delta
+        if at + size > end or number > 65535 or len(options) == _MAX_OPTIONS:
+            raise _broken("its options")
+        options.append((number, data[at : at + size]))
+        at += size
+    if at + 1 == end:
+        raise _broken("a marker without a payload")
+    return kind, code, data[2] << 8 | data[3], token, options, data[at + 1 :]
+
+
+def _extended(number):
+    """(nibble, further bytes) that tell an option's delta or length."""
+    if number < 13:
+        return number, b""
+    if number < 269:
+        return 13, bytes((number - 13,))
+    number -= 269
+    return 14, bytes((number >> 8, number & 255))
+
+
+def _length(data, at, nibble):
+    """(number, where it ends), the reverse."""
+    if nibble < 13:
+        return nibble, at
+    if nibble == 15 or at + nibble - 12 > len(data):
+        raise _broken("its options")
+    if nibble == 13:
+        return data[at] + 13, at + 1
+    return (data[at] << 8 | data[at + 1]) + 269, at + 2
+
+
+def _broken(what):
+    return ProtocolError("coap: " + what)
+
+
+class Exchanges:
+    """One request after the other with one server. `message_id` and `token` (ints below 65536) are
+    where they begin; `random_below(n)` spreads retransmissions. `response` is (code, options,
+    payload) when the last request was answered. `ignored` counts what came and was not it."""
+
+    def __init__(self, message_id, token, random_below):
+        self.state = IDLE
+        self.response = None
+        self.ignored = 0
+        self._message_id = message_id
+        self._token = token
+        self._random_below = random_below
+        self._sent = b""
+        self._wait_ms = 0
+        self._left_ms = 0
+        self._retransmissions = 0
+        self._remembered = []
+
+    def request(self, code, options=(), payload=b""):
+        """The datagram to send now, and again whenever advance() gives it."""
+        self._enter(UNACKNOWLEDGED)
+        self.response = None
+        self._message_id = self._message_id + 1 & 0xFFFF
+        self._token = self._token + 1 & 0xFFFFFFFF
+        token = self._token.to_bytes(4, "little")
+        self._sent = encode(CON, code, self._message_id, token, options, payload)
+        self._wait_ms = COAP_ACK_MS + self._random_below(COAP_ACK_MS // 2)
+        self._left_ms = self._wait_ms
+        self._retransmissions = 0
+        return self._sent
+
+    def advance(self, elapsed_ms):
+        """Time passes: the datagram to send again, or None. Raises DeadlineError."""
+        if self.state == IDLE:
+            return None
+        self._left_ms -= elapsed_ms
+        if self._left_ms > 0:
+            return None
+        if self.state == ACKNOWLEDGED or self._retransmissions == _MAX_RETRANSMISSIONS:
+            self._enter(IDLE)
+            raise DeadlineError("coap: no response in time", RECEIVE)
+        self._retransmissions += 1
+        self._wait_ms = min(2 * self._wait_ms, COAP_ACK_LAST_MS)
+        self._left_ms = self._wait_ms
+        return self._sent
+
+    def received(self, data):
+        """Takes a datagram (bytes): the one to send back, or None. What is malformed, or not
+        meant for the present request, is passed over: anyone can send a datagram. Raises LinkError
+        when the server rejects the request."""
+        try:
+            kind, code, message_id, token, options, payload = decode(data)
+        except ProtocolError:
+            self.ignored += 1
+            return None
+        if kind >= ACK:
+            self._acknowledged(kind, code, message_id, token, options, payload)
+            return None
+        reply = encode(ACK, EMPTY, message_id) if kind == CON else None
+        if message_id in self._remembered:
+            self.ignored += 1
+            return reply  # our acknowledgement was lost
+        if not self._takes(code, token, options, payload):
+            return encode(RST, EMPTY, message_id) if kind == CON else None
+        if len(self._remembered) == _REMEMBERED:
+            self._remembered.pop(0)
+        self._remembered.append(message_id)
+        return reply
+
+    def abandon(self):
+        """Forgets the present request."""
+        if self.state != IDLE:
+            self._enter(IDLE)
+
+    def _acknowledged(self, kind, code, message_id, token, options, payload):
+        if self.state != UNACKNOWLEDGED or message_id != self._message_id:
+            self.ignored += 1
+        elif kind == RST:
+            self._enter(IDLE)
+            raise LinkError("coap: the server rejects the message", RECEIVE)
+        elif code == EMPTY:
+            # The response comes in a message of its own.
+            self._enter(ACKNOWLEDGED)
+            self._left_ms = COAP_RESPONSE_MS
+        else:
+            self._takes(code, token, options, payload)
+
+    def _takes(self, code, token, options, payload):
+        """Whether this is the response; then the request is over."""
+        if self.state != IDLE and code >> 5 in (2, 4, 5):
+            if token == self._token.to_bytes(4, "little") and not _has_critical(options):
+                self._enter(IDLE)
+                self.response = (code, options, payload)
+                return True
+        self.ignored += 1
+        return False
+
+    def _enter(self, state):
+        if state not in NEXT_STATES[self.state]:
+            raise RuntimeError("coap state %d to %d" % (self.state, state))
+        self.state = state
+
+
+def _has_critical(options):
+    """Whether there is an option that must be understood; we understand none of a response."""
+    for number, _ in options:
+        if number & 1:
+            return True
+    return False
