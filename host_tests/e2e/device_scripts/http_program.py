@@ -26,7 +26,7 @@ from iothub.net import http, tls  # noqa: E402
 from iothub.net.endpoint import Endpoint  # noqa: E402
 
 _security = tls.Certificates(tls.load_anchors(_arguments[0])) if _arguments else None
-_clients = {}
+_clients: dict = {}
 
 
 def client_for(url):
