@@ -32,8 +32,8 @@ from iothub.timeouts import (
 CLOCK_SET = const(-4)
 
 # Attributes that are made on first use, each by join(device) of a module of net/: nobody pays for
-# what is not used.
-_SERVICES = {"log": "log", "http": "publish", "coap": "coap"}
+# what is not used. All other names are asked of the last, whose services are modules of services/.
+_SERVICES = {"log": "log", "http": "publish", "coap": "coap", "services": "services"}
 
 _MAX_NAMES = 16  # topic names kept in full, so that publishing to them again allocates nothing
 
@@ -64,10 +64,11 @@ class Device:
         self._distrust_clock = False
         self._ntp = ntp.Ntp(ticks_diff)
         self._ntp_request = self.identity.system_topic(ntp.REQUEST_FAMILY)
+        self.profile = IoTHub(self.identity)
         self.session = Session(
             self._access.endpoint,
             self._login,
-            IoTHub(self.identity),
+            self.profile,
             config.keepalive_s,
             config.clean_session,
             _queue(config.queue, storage),
@@ -104,10 +105,11 @@ class Device:
     def __getattr__(self, name):
         home = _SERVICES.get(name)
         if home is None:
-            raise AttributeError(name)
-        module = __import__("iothub.net." + home, None, None, ("join",))
-        setattr(self, name, module.join(self))
-        return getattr(self, name)
+            made = self.services.load(name)
+        else:
+            made = __import__("iothub.net." + home, None, None, ("join",)).join(self)
+        setattr(self, name, made)
+        return made
 
     # Life
 
@@ -188,9 +190,10 @@ class Device:
             if isinstance(detail, LoginRefused):
                 # Perhaps our clock is wrong: once more with an expiry that needs none.
                 self._distrust_clock = self._expiry_from_clock
-        self._tell(what, detail)
+        self.tell(what, detail)
 
-    def _tell(self, what, detail):
+    def tell(self, what, detail):
+        """For services: tells the application."""
         for listener in self.listeners:
             listener(what, detail)
         if self._on_event is not None:
@@ -220,7 +223,7 @@ class Device:
             port.set_rtc(now_s)
             if self._time_journal is not None:
                 self._time_journal.save(now_s.to_bytes(4, "big"))
-            self._tell(CLOCK_SET, unix_ms)
+            self.tell(CLOCK_SET, unix_ms)
 
 
 def _queue(settings, storage):
