@@ -58,8 +58,7 @@ class Device:
 
     def __init__(self, hub: EveryWayHub, auth: str = "key", key: str = "ec") -> None:
         product_id = hub.product_id if auth == "key" else hub.certified_product_id
-        hub._devices += 1
-        self.name = f"device{hub._devices}"
+        self.name = hub.new_name()
         created = hub.call("POST", f"/products/{product_id}/devices", name=self.name, key=key)
         self.login = unsigned_login(product_id, self.name)
         if auth == "key":

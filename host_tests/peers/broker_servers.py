@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import http.client
+import itertools
 import json
 import secrets
 import socket
@@ -61,6 +62,7 @@ class Server(Protocol):
 
     def send(self, topic: str, payload: bytes, qos: int) -> None: ...
     def restart(self) -> None: ...
+    def stop(self) -> None: ...
 
 
 # How a device gets in: the listener, whether by certificate, and whether the login is signed.
@@ -95,7 +97,7 @@ class HubServer:
             data=database.parent,
             **ports | settings,
         )
-        self._devices = 0
+        self._numbers = itertools.count(1)
         self._secrets: dict[str, str] = {}
         self._certificates: dict[str, ClientCertificate] = {}
         self.start()
@@ -130,11 +132,14 @@ class HubServer:
         self._config = replace(self._config, api_port=self.api_port, **ports)
         self.start()
 
+    def new_name(self) -> str:
+        """A device name that no other device here has."""
+        return f"dev{next(self._numbers)}"
+
     def new_device(self) -> Login:
-        self._devices += 1
         path = f"/products/{self.product_id}/devices"
         # Of its two kinds of key, the one that is made at once.
-        created = self.call("POST", path, name=f"dev{self._devices}", key="ec")
+        created = self.call("POST", path, name=self.new_name(), key="ec")
         login = unsigned_login(self.product_id, created["device_name"])
         if self.way.auth == "cert":
             self._certificates[login.client_id] = client_certificate(created["folder"])
