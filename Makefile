@@ -20,11 +20,11 @@ hub: $(READY) ## Run the local hub (ARGS="device add ..." talks to a running one
 
 test: $(READY) $(UMQTT) check ## Run the tests, a quarter of an hour at most
 	@$(BIN)/python -m tools.prerequisites
-	@$(BIN)/python -m pytest -m "not sweep" $(ARGS)
+	@$(BIN)/python -m pytest -m "not sweep" -n 2 --dist loadfile $(ARGS)
 
 sweep: $(READY) $(UMQTT) ## Run the tests in full numbers (an hour and more)
 	@$(BIN)/python -m tools.prerequisites
-	@SWEEP=full $(BIN)/python -m pytest $(ARGS)
+	@SWEEP=full $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(READY) $(UMQTT) ## Check style and types
 	@$(BIN)/ruff check .
