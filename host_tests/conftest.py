@@ -22,7 +22,24 @@ def sweep_full() -> bool:
     return os.environ.get("SWEEP") == "full"
 
 
+# Tests that sweep or measure print their figures; these folders' are shown at the end.
+_FIGURES_FROM = ("host_tests/faults/", "host_tests/target/")
+_MAX_FIGURE_LINES = 8
+
+
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    told = [
+        report
+        for report in terminalreporter.stats.get("passed", [])
+        if report.when == "call"
+        and report.nodeid.startswith(_FIGURES_FROM)
+        and report.capstdout.strip()
+    ]
+    if told:
+        terminalreporter.section("figures")
+    for report in told:
+        for line in report.capstdout.strip().splitlines()[:_MAX_FIGURE_LINES]:
+            terminalreporter.write_line(f"{report.nodeid.split('/')[-1]}: {line}")
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped and prerequisites.in_ci():
         terminalreporter.write_line(
@@ -32,5 +49,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
 
 def pytest_sessionfinish(session, exitstatus):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker of several; the one that counts looks
+        return
     if prerequisites.in_ci() and reporter.stats.get("skipped") and session.exitstatus == 0:
         session.exitstatus = 1
