@@ -115,7 +115,7 @@ def test_the_device_example(desk, algorithm):
     device_file.write_text(json.dumps({**fields, "algorithm": algorithm}))
     program = README.block("python")
     assert "sleep(5)" in program
-    program = program.replace("sleep(5)", "sleep(1)")
+    program = program.replace("sleep(5)", "sleep(3)")
     printed = run(desk, program, "acknowledged: 1", '{"target": 22}')
     assert printed == ["acknowledged: 1", "command: {'target': 22}"]
     assert payloads(desk) == ['{"celsius": 21.5}']
