@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from host_tests.faults.fuzz_broken import ENGINES, TIME_SERVICES
+from host_tests.faults.fuzz_services_broken import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = f"{ROOT}:{ROOT / 'firmware/lib'}"
@@ -23,10 +24,11 @@ INTERPRETERS = {
     "MicroPython": str(Path(sys.executable).parent / "micropython"),
 }
 SEED = 20240104
-# Cases for each interpreter: over 100,000 in the tests, over 1,000,000 in the sweep.
+# Cases for each interpreter: over 100,000 in the tests, over 1,000,000 in the sweep. A case of the
+# services has seven messages and more for each.
 SHARDS = 4
-CASES_A_SHARD = {"fuzz_mqtt": 20_000, "fuzz_json": 6_000}
-SWEEP_FACTOR = 10
+CASES_A_SHARD = {"fuzz_mqtt": 20_000, "fuzz_json": 6_000, "fuzz_services": 1_000}
+SWEEP_FACTORS = {"fuzz_mqtt": 10, "fuzz_json": 10, "fuzz_services": 40}
 SHARD_TIMEOUT_S = 300
 # A fault that takes more cases to show has not been found.
 KNOWN_BAD_CASES = 5000
@@ -93,12 +95,12 @@ def protocol_errors() -> Iterator[str]:
 
 
 def test_only_typed_errors_come_out_and_everything_works_again(sweep_full):
-    factor = SWEEP_FACTOR if sweep_full else 1
+    factors = SWEEP_FACTORS if sweep_full else dict.fromkeys(SWEEP_FACTORS, 1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         running = [
             pool.submit(
-                run_shard, script, name, shard * cases * factor, cases * factor,
-                SHARD_TIMEOUT_S * factor,
+                run_shard, script, name, shard * cases * factors[script], cases * factors[script],
+                SHARD_TIMEOUT_S * factors[script],
             )
             for script, cases in CASES_A_SHARD.items()
             for shard in range(SHARDS)
@@ -109,12 +111,13 @@ def test_only_typed_errors_come_out_and_everything_works_again(sweep_full):
         for script, cases in CASES_A_SHARD.items():
             mine = [s for s in shards if (s.script, s.interpreter) == (script, interpreter)]
             done = sum(s.cases for s in mine)
-            assert done == SHARDS * cases * factor
+            assert done == SHARDS * cases * factors[script]
             outcomes = sum((s.outcomes for s in mine), Counter())
             print(f"{script} under {interpreter}: {done} cases, {dict(outcomes)}")
             if script == "fuzz_mqtt":
                 check_reach(outcomes)
-    assert sum(s.cases for s in shards if s.interpreter == "MicroPython") >= 100_000 * factor
+    done = sum(s.cases for s in shards if s.interpreter == "MicroPython")
+    assert done >= 100_000 * min(factors.values())
     # What the two interpreters made of the same packets is the same to the last byte.
     for first, second in zip(shards[::2], shards[1::2], strict=True):
         assert first.interpreter != second.interpreter
@@ -141,7 +144,11 @@ def check_reach(outcomes: Counter[str]) -> None:
     ("script", "subject"),
     [
         (script, subject)
-        for script, subjects in (("fuzz_mqtt", ENGINES), ("fuzz_json", TIME_SERVICES))
+        for script, subjects in (
+            ("fuzz_mqtt", ENGINES),
+            ("fuzz_json", TIME_SERVICES),
+            ("fuzz_services", SERVICES),
+        )
         for subject in subjects
         if subject != "real"
     ],
