@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, cast
 
@@ -194,16 +195,15 @@ class Link:
             else:
                 # Not close(): that would send a reset if the peer still had something to say.
                 transport.resume_reading()
-                if not transport.is_closing():
-                    transport.write_eof()
+                _close_sending(transport)
                 self._loop.call_later(_LINGER_S, transport.abort)
 
     def pipe_done(self, sink: asyncio.Transport) -> None:
         """One direction has come to its end, the other may go on."""
         if self.up.done and self.down.done:
             self.end_lost(None)
-        elif not sink.is_closing():
-            sink.write_eof()
+        else:
+            _close_sending(sink)
 
     def end_lost(self, exc: Exception | None) -> None:
         """One of the two connections ended by itself; the other goes the same way."""
@@ -329,6 +329,13 @@ def _bound_socket(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _close_sending(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        # A peer that was killed has reset the connection, and asyncio may not have read that yet.
+        with suppress(OSError):
+            transport.write_eof()
 
 
 def _reset(transport: asyncio.Transport) -> None:
