@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tests.e2e.application import Application
+from host_tests.e2e.scenario import until
 from tools.bench.mosquitto import Mosquitto
 from tools.hub import Hub, HubConfig
 from tools.hub.application import publish
@@ -41,6 +42,9 @@ class Cloud:
     async def send(self, name: str, text: str) -> None:
         """A QoS 1 message for the device."""
         raise NotImplementedError
+
+    async def notices_it_is_gone(self) -> None:
+        """Waits until what is sent from now on is stored; where that makes no difference, not."""
 
     async def forget_session(self) -> None:
         """The next login finds none; the link may break."""
@@ -83,6 +87,9 @@ class _HubCloud(Cloud):
 
     async def send(self, name: str, text: str) -> None:
         publish(self._hub.broker, self._hub.registry, self.prefix + name, text.encode(), 1)
+
+    async def notices_it_is_gone(self) -> None:
+        await until(lambda: not list(self._hub.broker.logged_in()))
 
     async def forget_session(self) -> None:
         faults = self._hub.faults
