@@ -79,6 +79,8 @@ class Month:
             self._publish()
             self._command()
             self._agenda.run_until(midnight_ms + TALK_MS)
+            # The largest comes every day, so that buffers have grown whenever they are measured.
+            self._send_command(_SIZES[-1])
             self._talks = False
             self._agenda.run_until(midnight_ms + DAY_MS)
             if not self._device.is_idle:
@@ -129,10 +131,13 @@ class Month:
 
     def _command(self):
         if self._talks:
-            payload = b"%d;" % self._ledger.commands + b"y" * self._dice.pick(_SIZES)
-            if self._server.send(_CLIENT_ID, _COMMANDS, payload):
-                self._ledger.take_command()
+            self._send_command(self._dice.pick(_SIZES))
             self._agenda.after(MINUTE_MS + self._dice.below(20 * MINUTE_MS), self._command)
+
+    def _send_command(self, size_bytes):
+        payload = b"%d;" % self._ledger.commands + b"y" * size_bytes
+        if self._server.send(_CLIENT_ID, _COMMANDS, payload):
+            self._ledger.take_command()
 
     # What the device tells
 
