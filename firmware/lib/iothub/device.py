@@ -44,7 +44,7 @@ class Device:
 
     def __init__(self, config, on_event=None):
         self.settings = config.app
-        self.config = config
+        self.config = config.__dict__  # not the object: its class, once used, is let go of
         self.identity = config.identity
         self.clock = Clock(ticks_ms, ticks_diff)
         self.last_error = None

@@ -32,8 +32,8 @@ class Device:
     """What net/coap.py wants of one, without its MQTT side."""
 
     def __init__(self, path):
-        self.config = config.load(path)
-        self.identity = self.config.identity
+        self.config = config.load(path).__dict__
+        self.identity = self.config["identity"]
         self.network = None
         self.chip = port
 

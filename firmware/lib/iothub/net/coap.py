@@ -124,11 +124,11 @@ class CoapPublisher:
         config = device.config
         self._topic = device.topic
         self._identity = device.identity
-        settings = config.coap
+        settings = config["coap"]
         network = device.network
         kind = settings.get("transport", "auto")
         if kind == "auto":
-            kind = "dtls" if config.certificate else "psk"
+            kind = "dtls" if config["certificate"] else "psk"
         security = None
         if kind != "udp":
             security, network = _security(device, kind)
@@ -136,7 +136,7 @@ class CoapPublisher:
         if not host:
             from iothub import regions
 
-            host = regions.coap_host(config.region, config.product_id)
+            host = regions.coap_host(config["region"], config["product_id"])
         self._client = Client(host, settings.get("port") or _PORT, network, security)
         self._cloud = Cloud(self._identity)
         self._turn = asyncio.Lock()
@@ -180,18 +180,18 @@ def _security(device, kind):
 
     config = device.config
     if kind == "psk":
-        if config.secret is None:
+        if config["secret"] is None:
             raise BadInput("coap", 'psk needs a device secret; "dtls" uses certificates')
-        psk = tls.PreSharedKey(config.identity.client_id, config.secret.decoded, True)
+        psk = tls.PreSharedKey(device.identity.client_id, config["secret"].decoded, True)
         return psk, device.network
     from iothub.net.rtc import TimedNetwork
 
     certificate = key = None
-    if config.certificate:
-        certificate = tls.read_der(config.certificate, "certificate")
-        key = tls.read_der(config.private_key, "private_key")
-    anchors = tls.load_anchors(config.ca)
-    network = TimedNetwork(device.network, config.sntp, device.chip)
+    if config["certificate"]:
+        certificate = tls.read_der(config["certificate"], "certificate")
+        key = tls.read_der(config["private_key"], "private_key")
+    anchors = tls.load_anchors(config["ca"])
+    network = TimedNetwork(device.network, config["sntp"], device.chip)
     return tls.Certificates(anchors, certificate, key, True), network
 
 

@@ -67,7 +67,7 @@ class DeviceLog(service.Log):
 
     async def _upload_for_ever(self):
         # Where MQTT has to step aside for it, seldom.
-        pause_ms = LOG_RETRY_MS if self._device.config.http.get("alone") else LOG_FLUSH_MS
+        pause_ms = LOG_RETRY_MS if self._device.config["http"].get("alone") else LOG_FLUSH_MS
         while True:
             await asyncio.sleep_ms(pause_ms)
             if not self.wants_to_leave(self._device.is_online):
@@ -108,9 +108,9 @@ class DeviceLog(service.Log):
 
 
 def _secrets(config):
-    found = [config.network.get("password")]
-    if config.secret is not None:
-        found.append(config.secret.text.decode())
+    found = [config["network"].get("password")]
+    if config["secret"] is not None:
+        found.append(config["secret"].text.decode())
     return [secret for secret in found if isinstance(secret, str)]
 
 

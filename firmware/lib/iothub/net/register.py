@@ -69,7 +69,7 @@ async def register(fields, storage, network=None, chip=None, disk=None, folder="
     journal = Journal(storage, JOURNAL, MAX_CONFIG_BYTES)
     known = _journalled(journal)
     if known is None or _name(known) != _name(fields):
-        gateway = Gateway(checked, Signer(product_secret.encode()), network, chip)
+        gateway = Gateway(checked.__dict__, Signer(product_secret.encode()), network, chip)
         try:
             given = await enroll(
                 gateway, checked.identity, product_secret.encode(), checked.certificate

@@ -13,12 +13,12 @@ _PORTS = {"https": 443, "http": 80}
 
 
 class Gateway:
-    """`config` is a config.Config, of which region, http, ca and sntp are used; `signer` a
-    signed.Signer. `network`, `chip` (port/) and `time_journal` are as for net/access.py. `session`
-    steps aside meanwhile, where "http" in the configuration has "alone"."""
+    """`config` (dict of a config.Config's attributes) has region, http, ca and sntp; `signer` is
+    a signed.Signer. `network`, `chip` (port/) and `time_journal` are as for net/access.py.
+    `session` steps aside meanwhile, where "http" in the configuration has "alone"."""
 
     def __init__(self, config, signer, network, chip, time_journal=None, session=None):
-        settings = config.http
+        settings = config["http"]
         self._signer = signer
         self._chip = chip
         transport = settings.get("transport", "https")
@@ -26,13 +26,13 @@ class Gateway:
         if transport == "https":
             from iothub.net import tls
 
-            security = tls.Certificates(tls.load_anchors(config.ca))
-            network = TimedNetwork(network, config.sntp, chip, time_journal)
+            security = tls.Certificates(tls.load_anchors(config["ca"]))
+            network = TimedNetwork(network, config["sntp"], chip, time_journal)
         self._host = settings.get("host")
         if not self._host:
             from iothub import regions
 
-            self._host = regions.http_host(config.region)
+            self._host = regions.http_host(config["region"])
         usual = _PORTS[transport]
         port = settings.get("port") or usual
         endpoint = Endpoint(self._host, port, network, security)
@@ -64,10 +64,10 @@ class Gateway:
 def of_device(device):
     """The Gateway of a Device, which signs with its secret or its private key."""
     config = device.config
-    if config.secret is not None:
-        signer = signed.Signer(config.secret.text, config.algorithm)
+    if config["secret"] is not None:
+        signer = signed.Signer(config["secret"].text, config["algorithm"])
     else:
         from iothub.net import tls
 
-        signer = signed.Signer(tls.read_der(config.private_key, "private_key"), signed.RSA)
+        signer = signed.Signer(tls.read_der(config["private_key"], "private_key"), signed.RSA)
     return Gateway(config, signer, device.network, device.chip, None, device.session)
