@@ -43,6 +43,17 @@ BAD: tuple = (
     ("clean_session", "yes"),
     ("algorithm", "rsa-sha256"),
     ("algorithm", "HmacSha256"),
+    ("product_secret", 5),
+    ("keep_product_secret", 1),
+    ("http", []),
+    ("http", {"transport": "tcp"}),
+    ("http", {"port": -1}),
+    ("http", {"port": "80"}),
+    ("http", {"hosts": "h"}),
+    ("http", {"alone": 1}),
+    ("coap", {"transport": "tls"}),
+    ("coap", {"alone": True}),
+    ("coap", {"port": 65536}),
     ("network", []),
     ("network", "wifi"),
     ("app", 5),
@@ -186,3 +197,19 @@ def test_a_file_that_is_not_json_is_told_by_its_path():
     for content in (b"", b"{", b"{'a': 1}", b"\xff\xfe\xfa", b'{"a": "\xff"}', b'{"a": 1} x'):
         error = raises(BadInput, _load, content)
         assert error.field.endswith(".json") and "is not JSON" in error.reason, content
+
+
+def test_a_device_to_be_registered_may_lack_its_secret_and_keeps_none_of_its_product():
+    fields = _with(product_secret="hzvf5LF9S0isvBhDSauWMaIk")
+    del fields["device_secret"]
+    assert raises(BadInput, Config, fields).field == "device_secret"
+    made = Config(fields, True)
+    assert made.secret is None and made.http == {} and made.coap == {}
+    assert not hasattr(made, "product_secret") and not hasattr(made, "device_secret")
+
+
+def test_where_http_and_coap_go():
+    http = {"transport": "http", "host": "127.0.0.1", "port": 8080, "alone": True}
+    coap = {"transport": "udp", "host": "127.0.0.1", "port": 5683}
+    made = Config(_with(http=http, coap=coap))
+    assert made.http == http and made.coap == coap
