@@ -36,10 +36,11 @@ def broker(tmp_path):
 
 
 class Example:
-    """`async with Example(folder, "shadow", port) as example:` runs one until the block ends."""
+    """`async with Example(folder, "shadow", port) as example:` runs one until the block ends; or
+    the program of a path."""
 
-    def __init__(self, folder: Path, name: str, port: int, **fields: Any) -> None:
-        self._path = EXAMPLES / f"{name}.py"
+    def __init__(self, folder: Path, name: str | Path, port: int, **fields: Any) -> None:
+        self._path = name if isinstance(name, Path) else EXAMPLES / f"{name}.py"
         self._folder = folder
         self.lines: list[str] = []
         config = {
@@ -192,6 +193,43 @@ def test_a_shadow_that_is_refused_says_why(broker, tmp_path):
             report: dict[str, Any] = {"state": {"reported": {"brightness": 20}}}
             cloud.answer("update", await cloud.asked("update", **report, version=0), 5011)
             await lamp.says(r"shadow: the shadow refuses \(5011\)\. Too large: ")
+
+    run(scenario)
+
+
+# Stops and starts again within one program.
+TWICE = """
+import asyncio
+from iothub import Device
+
+device = Device.from_file("device.json")
+device.shadow.on_delta(lambda desired: print("desired", desired))
+
+async def main():
+    for turn in range(2):
+        running = asyncio.create_task(device.run())
+        await device.shadow.report({"turn": turn})
+        print("reported", turn)
+        await device.stop()
+        await running
+
+asyncio.run(main())
+"""
+
+
+def test_a_device_that_stops_and_starts_again_fetches_its_shadow(broker, tmp_path):
+    async def scenario() -> None:
+        (tmp_path / "twice.py").write_text(TWICE)
+        async with (
+            ShadowCloud(broker.port) as cloud,
+            Example(tmp_path, tmp_path / "twice.py", broker.port) as device,
+        ):
+            for turn, version in ((0, 3), (1, 9)):
+                cloud.answer("get", await cloud.asked("get"), state={}, version=version)
+                report: dict[str, Any] = {"state": {"reported": {"turn": turn}}}
+                token = await cloud.asked("update", **report, version=version)
+                cloud.answer("update", token, **report, version=version + 1)
+                await device.says(f"reported {turn}")
 
     run(scenario)
 

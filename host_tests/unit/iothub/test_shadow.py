@@ -521,6 +521,24 @@ def test_a_link_that_takes_nothing_is_like_silence():
     assert shadow.reported == {"a": 1}
 
 
+def test_a_message_too_large_for_a_packet_is_reported_like_silence():
+    shadow, driver = _online()
+    send = driver.send
+
+    def refuse(topic, payload):
+        raise BadInput("payload", "packet over 16384 bytes")
+
+    driver.send = refuse
+    task = driver.spawn(shadow.report({"a": 1}))
+    assert isinstance(driver.reports[0], BadInput) and not task.done
+    driver.send = send
+    _pass_ms(shadow, driver, SHADOW_ANSWER_MS)
+    (update,) = driver.take()
+    _accept(shadow, update, 8)
+    driver.run()
+    assert task.done and task.error is None
+
+
 # Desired values
 
 

@@ -71,6 +71,7 @@ class Services:
             if what == OFFLINE:
                 service.closed()
             elif what == ONLINE_AGAIN:
+                service.closed()  # nobody was told if it was stop() that ended the last connection
                 if subscription.granted in (0, 1):  # by a session that was kept
                     service.connected()
             elif detail is subscription:

@@ -18,6 +18,8 @@ unsubscribe(pattern); allow(prefix) and forbid(prefix); now_s(), Unix time or No
 
 import json
 
+from iothub.errors import BadInput
+
 
 class Service:
     """`malformed` counts messages that were not what the documents say, and were passed over."""
@@ -41,7 +43,10 @@ class Service:
         return False
 
     def _send(self, message):
-        return self._driver.send(self._topic, json.dumps(message).encode())
+        try:
+            self._driver.send(self._topic, json.dumps(message).encode())
+        except BadInput as e:  # too large for a packet
+            self._driver.report(e)
 
     def _message(self, payload):
         """The dict in a payload (bytes), with a `type` (str), and a `payload` that is a dict or
