@@ -21,9 +21,10 @@ INTERPRETERS = {
 }
 QUEUES = ("ram", "flash")
 DAYS = 31
-# Lists and dicts are a little longer on one evening than on another, and the collector, which takes
-# every number that looks like one for an address, may spare a buffer or two. What leaks with every
-# connection or message exceeds this in days: there are 20 connections and 1400 messages a day.
+# Lists and dicts are a little longer on one evening than on another, and the collector, which
+# takes every number that looks like one for an address, may spare a buffer or two. What leaks
+# with every connection or message exceeds this in days: there are 20 connections and 1400
+# messages a day.
 MAX_GROWTH_BYTES = 4096
 KNOWN_BAD_DAYS = 5
 SWEEP_SEEDS = 10
