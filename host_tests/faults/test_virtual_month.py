@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATH = f"{ROOT}:{ROOT / 'firmware/lib'}"
 INTERPRETERS = {
     "CPython": [sys.executable],
-    "MicroPython": [str(Path(sys.executable).parent / "micropython"), "-X", "heapsize=512k"],
+    "MicroPython": [str(Path(sys.executable).parent / "micropython"), "-X", "heapsize=1m"],
 }
 QUEUES = ("ram", "flash")
 DAYS = 31

@@ -159,6 +159,10 @@ class Month:
         self._ledger.note(self._agenda.now_ms, 10 + what)
         if what == mqtt.ONLINE_AGAIN:
             self._logins += 1
+        elif what == mqtt.OVERSIZE:
+            # What it does without memory for a large message. A reset empties a real heap; this
+            # one only gets more fragmented.
+            raise BrokenPromise(f"no room for a message of {detail} bytes; give it more heap")
 
 
 def main():
