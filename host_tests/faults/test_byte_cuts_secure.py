@@ -77,14 +77,14 @@ def test_a_session_survives_at_every_byte(tmp_path, cloud_name, way, sweep_full)
             for direction in ("up", "down"):
                 whole = await exchanges.run(Faults())
                 size_bytes = getattr(whole, direction).passed_bytes
-                assert size_bytes > 300, "that was no whole session"
+                assert size_bytes > 200, "that was no whole session"
                 for kind in KINDS:
                     seed = f"{cloud_name} {way} {direction} {kind}"
                     every = range(0 if kind in CUTTING else 1, size_bytes, step)
                     offsets = every if sweep_full else sample(every, SAMPLE, seed)
                     await sweep(exchanges, direction, kind, offsets)
             print(f"{cloud_name} {way}: {exchanges.again} messages came again")
-            assert exchanges.again
+            assert exchanges.again or not sweep_full, "no cut hit what was on its way"
 
     run(scenario, SWEEP_DEADLINE_S)
 
