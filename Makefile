@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 UMQTT := firmware/lib/umqtt/simple.py
+# Real servers and real waits on two busy cores: what fails is tried again, and the summary tells.
+TWO_CORES := -n 2 --dist loadfile --reruns 2 --reruns-delay 2
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -20,11 +22,11 @@ hub: $(READY) ## Run the local hub (ARGS="device add ..." talks to a running one
 
 test: $(READY) $(UMQTT) check ## Run the tests, a quarter of an hour at most
 	@$(BIN)/python -m tools.prerequisites
-	@$(BIN)/python -m pytest -m "not sweep" -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not sweep" $(TWO_CORES) $(ARGS)
 
 sweep: $(READY) $(UMQTT) ## Run the tests in full numbers (an hour and more)
 	@$(BIN)/python -m tools.prerequisites
-	@SWEEP=full $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@SWEEP=full $(BIN)/python -m pytest $(TWO_CORES) $(ARGS)
 
 check: $(READY) $(UMQTT) ## Check style and types
 	@$(BIN)/ruff check .

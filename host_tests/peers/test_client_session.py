@@ -232,7 +232,10 @@ def test_an_oversize_qos_1_message_is_not_sent_for_ever(broker):
             proxy.heal()
             assert (await dut.expect("online"))["detail"] is True
             await app.publish("down/x", "after")
-            assert (await dut.expect("message"))["payload"] == "after"
+            heard = (await dut.expect("message"))["payload"]
+            if heard == "small":  # its acknowledgement may have been cut off: then once more
+                heard = (await dut.expect("message"))["payload"]
+            assert heard == "after"
             await finish(dut)
             assert len(dut.of("oversize")) == 1
 
