@@ -52,6 +52,19 @@ def hmac(ready_key, message):
     return outer.digest()
 
 
+def hmac_sha256(key, message):
+    """HMAC-SHA256 (32 bytes) of `message` with a `key` that is used this once; both bytes. What
+    hmac_key() and hmac() do, without what they need to keep a key."""
+    if len(key) > _BLOCK_BYTES:
+        key = sha256(key).digest()
+    number = int.from_bytes(key, "little")
+    inner = sha256((number ^ _INNER).to_bytes(_BLOCK_BYTES, "little"))
+    inner.update(message)
+    outer = sha256((number ^ _OUTER).to_bytes(_BLOCK_BYTES, "little"))
+    outer.update(inner.digest())
+    return outer.digest()
+
+
 def mqtt_username(client_id, connection_id, expiry_s=FAR_FUTURE_S, app_id=SDK_APP_ID):
     """The MQTT user name, "PID+DN;sdkappid;connid;expiry" (bytes); PROTOCOL section 1.2.
     `client_id` bytes, `connection_id` a few random letters (str), for the cloud's logs only."""

@@ -4,7 +4,7 @@ Apart from signing.py, so that a device which only speaks MQTT does not carry th
 import binascii
 import hashlib
 
-from iothub.signing import SHA1, SHA256, hmac, hmac_key
+from iothub.signing import SHA1, SHA256, hmac, hmac_key, hmac_sha256
 
 
 def http_string_to_sign(host, uri, algorithm, timestamp_s, nonce, body):
@@ -30,7 +30,7 @@ def gateway_signature(key_text, identity, nonce, timestamp_s, algorithm=SHA1):
 def iotmq_password(secret_key, app_id, instance_id):
     """Password (bytes) of the older IoT MQ service; document "客户端签名计算". All str."""
     message = "Appid=%s&Instanceid=%s&Action=Connect" % (app_id, instance_id)
-    return _base64(hmac(hmac_key(secret_key.encode()), message.encode()))
+    return _base64(hmac_sha256(secret_key.encode(), message.encode()))
 
 
 def _base64(raw):

@@ -104,6 +104,12 @@ def test_keys_around_the_block_size():
     )
 
 
+def test_a_key_used_once_gives_the_same():
+    for size in (0, 1, 16, 63, 64, 65, 131):
+        key = b"k" * size
+        assert signing.hmac_sha256(key, b"m") == hmac(hmac_key(key), b"m")
+
+
 def test_one_hmac_signs_many_messages():
     key, message, expected = SHA256_VECTORS[1]
     ready = hmac_key(key)

@@ -6,7 +6,7 @@ import hashlib
 
 from iothub import signing
 from iothub.credentials import Identity, Secret
-from iothub.signing import hmac, hmac_key
+from iothub.signing import hmac, hmac_key, hmac_sha256
 
 _identity = Identity("ABCDE12345", "thermostat-001")
 _secret = Secret("c2l4dGVlbiBieXRlcyEhIQ==")
@@ -26,7 +26,7 @@ def _raw():
 
 
 def _fresh_key():
-    return hmac(hmac_key(_key), _username)
+    return hmac_sha256(_key, _username)
 
 
 def _kept_key():
