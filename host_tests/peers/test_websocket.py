@@ -125,7 +125,7 @@ def test_the_blocking_client(place, transport):
     run(scenario)
 
 
-def test_wss_with_a_certificate_signs_its_password(place):
+def test_wss_with_a_certificate_signs_its_password_and_feeds_the_watchdog(place):
     device = issue(place.authority, "device", [CLIENT_ID], kind="rsa")
     connects: list[bytes] = []
 
@@ -143,9 +143,10 @@ def test_wss_with_a_certificate_signs_its_password(place):
                 port, transport="wss", websocket_path="/mqtt", **place.device_files(device)
             )
             async with DeviceProgram(PROGRAM, "tries", config) as dut:
-                await dut.expect("online")
+                online = await dut.expect("online")
                 dut.tell()
                 await dut.end()
+        assert online["feeds"] == len(connects) == 1, "not once between the halves"
         client_id, username, password = fields_of(connects[0])
         assert client_id == CLIENT_ID.encode()
         signature, method = password.split(b";")

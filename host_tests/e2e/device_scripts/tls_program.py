@@ -21,6 +21,7 @@ for argument in sys.argv[1:]:  # "CONNACK_MS=500": before anything reads the tab
         _arguments.append(argument)
 
 from iothub import config as configuration  # noqa: E402
+from iothub import port  # noqa: E402
 from iothub.errors import IoTHubError  # noqa: E402
 from iothub.mqtt import engine  # noqa: E402
 from iothub.mqtt.backoff import Backoff  # noqa: E402
@@ -39,7 +40,7 @@ def tell_error(event, error):
 def new_session(path, login=None):
     """`login`: "user:password" for servers that cannot check a signature."""
     config = configuration.load(path)
-    access = Access(config)
+    access = Access(config, None, port)
 
     def log_in():
         if login:
@@ -51,7 +52,7 @@ def new_session(path, login=None):
         if what == net_session.OFFLINE:
             tell_error("offline", detail)
         elif what == engine.ONLINE_AGAIN:
-            say("online", transport=access.transport)
+            say("online", transport=access.transport, feeds=port.unix.feeds)
 
     backoff = Backoff(lambda n: n - 1, 5, 50)  # no jitter, and short, for the tests' sake
     return net_session.Session(

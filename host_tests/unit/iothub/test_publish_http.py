@@ -41,7 +41,9 @@ def test_the_header_of_a_signed_request():
 
 
 def test_a_device_with_a_certificate_signs_with_its_key():
-    fields = _fields(Signer(THROW_AWAY_1024_PKCS1, signed.RSA))
+    fed = []
+    fields = _fields(Signer(THROW_AWAY_1024_PKCS1, signed.RSA, lambda: fed.append(1)))
+    assert fed == [1], "a watchdog"
     assert fields["X-TC-Algorithm"] == "rsa-sha256"
     signature = binascii.a2b_base64(fields["X-TC-Signature"])
     n, e = rsa.private_key(THROW_AWAY_1024_PKCS1)[:2]

@@ -20,7 +20,8 @@ _LAYERS = {
 class Access:
     """`endpoint` for the session, and login() for each attempt. Raises BadInput for what this
     configuration cannot do on this firmware. `chip` (port/) and `time_journal` (the last good
-    time) are for the clock that certificates need; without `chip` it is taken as it is."""
+    time) are for the clock that certificates need; without `chip` it is taken as it is, and no
+    watchdog is fed."""
 
     def __init__(self, config, network=None, chip=None, time_journal=None):
         self.transport = transport = config.transport
@@ -30,6 +31,7 @@ class Access:
         self._client_id = config.identity.client_id
         self._ready_key = None
         self._rsa_key = None
+        self._feed = None if chip is None else chip.feed
         security = None
         if kind == "psk":
             from iothub.net.tls import PreSharedKey
@@ -76,7 +78,7 @@ class Access:
         elif self._rsa_key is not None:
             from iothub import rsa
 
-            signature = rsa.sign(self._rsa_key, username)
+            signature = rsa.sign(self._rsa_key, username, self._feed)
             password = hexlify(signature) + b";rsa-sha256"
         return self._client_id, username, password
 

@@ -69,5 +69,6 @@ def of_device(device):
     else:
         from iothub.net import tls
 
-        signer = signed.Signer(tls.read_der(config["private_key"], "private_key"), signed.RSA)
+        key = tls.read_der(config["private_key"], "private_key")
+        signer = signed.Signer(key, signed.RSA, device.chip.feed)
     return Gateway(config, signer, device.network, device.chip, None, device.session)

@@ -4,13 +4,15 @@ Network(settings)     the link: `await Network(...).up()` returns when IP works,
 set_rtc(unix_s)       gives the chip's clock the time, for file dates and TLS
 rtc_unix_s()          what the chip's clock says, right or not
 storage()             where state is kept over a reset (port/files.py)
+watch(timeout_ms)     starts the watchdog; BadInput for more than the chip can count
+feed()                feeds it; nothing happens before watch()
 """
 
 import sys
 
 if sys.platform == "esp32":
-    from iothub.port.esp32 import Network, rtc_unix_s, set_rtc, storage
+    from iothub.port.esp32 import Network, feed, rtc_unix_s, set_rtc, storage, watch
 elif sys.platform == "rp2":
-    from iothub.port.rp2 import Network, rtc_unix_s, set_rtc, storage
+    from iothub.port.rp2 import Network, feed, rtc_unix_s, set_rtc, storage, watch
 else:
-    from iothub.port.unix import Network, rtc_unix_s, set_rtc, storage
+    from iothub.port.unix import Network, feed, rtc_unix_s, set_rtc, storage, watch

@@ -2,4 +2,5 @@
 
 from iothub.port.rtc import rtc_unix_s, set_rtc
 from iothub.port.state import storage
+from iothub.port.watchdog import feed, watch
 from iothub.port.wlan import Wlan as Network

@@ -6,6 +6,10 @@ from iothub.port.files import Files
 
 _STATE_FOLDER = "state"
 
+# There is no watchdog here; tests look at what one would have got.
+watched_ms = None
+feeds = 0
+
 
 class Network:
     def __init__(self, settings):
@@ -25,3 +29,13 @@ def rtc_unix_s():
 
 def storage():
     return Files(_STATE_FOLDER)
+
+
+def watch(timeout_ms):
+    global watched_ms
+    watched_ms = timeout_ms
+
+
+def feed():
+    global feeds
+    feeds += 1

@@ -35,11 +35,12 @@ _MAX_REASON_CHARS = const(120)
 
 class Signer:
     """Signs with `key` (bytes): a secret's text for hmacsha256 and hmacsha1, or the device's
-    private key in DER for rsa-sha256."""
+    private key in DER for rsa-sha256, with `between` as in rsa.sign()."""
 
-    def __init__(self, key, algorithm=SHA256):
+    def __init__(self, key, algorithm=SHA256, between=None):
         self._key = key
         self._algorithm = algorithm
+        self._between = between
 
     def fields(self, host, path, body, timestamp_s, nonce):
         """The header fields, pairs of str, of a POST of `body` (bytes) to `path`. `host` without
@@ -48,7 +49,7 @@ class Signer:
             from iothub import rsa
 
             message = text_signing.http_string_to_sign(host, path, RSA, timestamp_s, nonce, body)
-            signature = rsa.sign(rsa.private_key(self._key), message)
+            signature = rsa.sign(rsa.private_key(self._key), message, self._between)
             signature = binascii.b2a_base64(signature)[:-1]
         else:
             signature = text_signing.http_signature(
