@@ -83,20 +83,34 @@ class Broker(Realm):
         """Nothing is retained for it."""
 
     def receive(self, session: Session, publish: Publish) -> None:
-        self.record_publish(session, publish)
+        self.record_publish(session.device, publish)
+        self._pass_on(session.identity, publish)
+
+    def publish_as(self, identity: Identity, publish: Publish, by: str) -> None:
+        """A device's publish that came another way than MQTT: `by` http, coap or the application.
+
+        Its identity was proved, or given, there. Raises Forbidden for a topic it may not use.
+        """
+        topics = self.context.registry.products[identity.product_id].topics
+        check_publish(topics, identity, publish.topic)
+        self.record_publish(identity.path, publish, by=by)
+        self._pass_on(identity, publish)
+
+    def _pass_on(self, identity: Identity, publish: Publish) -> None:
         topic, payload = publish.topic, publish.payload
         if not is_system(topic):
-            if session.subscriptions.granted_qos(topic) is not None:
+            session = self.sessions.get(identity)
+            if session is not None and session.subscriptions.granted_qos(topic) is not None:
                 session.deliver(topic, payload, publish.qos)
             return
-        family = published_family(session.identity, topic)
+        family = published_family(identity, topic)
         service = self._services.get(family.name) if family else None
         if service is None:
             self.context.records.event(
-                events.SERVICE, session.device, topic=topic, action="no such service yet"
+                events.SERVICE, identity.path, topic=topic, action="no such service yet"
             )
         else:
-            service.handle(session.identity, topic, payload)
+            service.handle(identity, topic, payload)
 
     # What the application and the services ask.
 

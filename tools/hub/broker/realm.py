@@ -89,9 +89,9 @@ class Realm(ABC):
             connection.close("the hub shuts down")
         self.context.commits.run()
 
-    def record_publish(self, session: Session, publish: Publish) -> None:
+    def record_publish(self, device: str, publish: Publish, **detail: str) -> None:
         """Keep what a client published, and show it to whoever watches."""
-        records, device = self.context.records, session.device
+        records = self.context.records
         topic, payload, qos = publish.topic, publish.payload, publish.qos
         records.event(
             events.PUBLISH_IN,
@@ -101,6 +101,7 @@ class Realm(ABC):
             qos=qos,
             packet_id=publish.packet_id,
             dup=publish.dup,
+            **detail,
         )
         records.message(device, topic, payload, qos, publish.dup)
         records.show("in", device, topic, payload, qos)

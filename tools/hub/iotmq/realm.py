@@ -80,7 +80,7 @@ class InstanceRealm(Realm):
         return session.unsubscribe(topic_filter)
 
     def receive(self, session: Session, publish: Publish) -> None:
-        self.record_publish(session, publish)
+        self.record_publish(session.device, publish)
         if publish.retain:
             self._retained.keep(publish)
         for each in self.sessions:
