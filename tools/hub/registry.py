@@ -1,8 +1,10 @@
 """Products, devices and topics: held in memory for the broker, written through to the store."""
 
 import base64
+import binascii
 import secrets
 import string
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tools.hub import events
@@ -17,6 +19,9 @@ MAX_PRODUCTS = 2000
 MAX_DEVICES_PER_PRODUCT = 10_000
 MAX_TOPICS_PER_PRODUCT = 100
 DEVICE_SECRET_BYTES = 16
+MAX_DEVICE_SECRET_BYTES = 48
+# Dynamic registration: refused, for names the product has, or for new ones too.
+REGISTRATIONS = ("off", "preset", "auto")
 PRODUCT_SECRET_CHARS = 24
 _ID_ALPHABET = string.ascii_uppercase + string.digits
 _SECRET_ALPHABET = string.ascii_letters + string.digits
@@ -40,11 +45,17 @@ class Device:
     created_ms: int
     last_login_ms: int | None = None
     certificate: bytes | None = field(default=None, repr=False)
+    # Created by dynamic registration, and not by a person.
+    registered: bool = False
 
 
 @dataclass(slots=True)
 class Product:
-    """One product with its topics (the name after `PID/DN/`) and devices by name."""
+    """One product with its topics (the name after `PID/DN/`) and devices by name.
+
+    `registration` is one of REGISTRATIONS, `registration_limit` how many devices it may create;
+    `authority` (DER) is the customer's own, which issued its devices' certificates.
+    """
 
     product_id: str
     name: str
@@ -52,6 +63,9 @@ class Product:
     kind: str
     secret: str = field(repr=False)
     created_ms: int
+    registration: str = "off"
+    registration_limit: int = 0
+    authority: bytes | None = field(default=None, repr=False)
     topics: dict[str, Permission] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
 
@@ -64,20 +78,28 @@ class Registry:
         self._clock = clock
         self._records = records
         self.products: dict[str, Product] = {}
+        # Every authority (DER) of a customer's own, for what verifies certificates; it only grows.
+        self.authorities: list[bytes] = []
         self._load()
 
     def _load(self) -> None:
-        for row in self._store.query("SELECT * FROM product ORDER BY created_ms, name"):
+        for row in self._store.query(
+            "SELECT product_id, name, auth, kind, secret, created_ms, registration, "
+            "registration_limit, authority FROM product ORDER BY created_ms, name"
+        ):
             product = Product(*row)
             product.topics.update(DEFAULT_TOPICS)
             self.products[product.product_id] = product
+            if product.authority is not None:
+                self.authorities.append(product.authority)
         for product_id, name, permission in self._store.query("SELECT * FROM product_topic"):
             self.products[product_id].topics[name] = Permission(permission)
         for product_id, name, secret, enabled, *rest in self._store.query(
-            "SELECT product_id, name, secret, enabled, created_ms, last_login_ms, certificate "
-            "FROM device ORDER BY created_ms, name"
+            "SELECT product_id, name, secret, enabled, created_ms, last_login_ms, certificate, "
+            "registered FROM device ORDER BY created_ms, name"
         ):
             device = Device(Identity(product_id, name), secret, bool(enabled), *rest)
+            device.registered = bool(device.registered)
             self.products[product_id].devices[name] = device
 
     # What the login asks.
@@ -134,7 +156,8 @@ class Registry:
             topics=dict(DEFAULT_TOPICS),
         )
         self._store.later(
-            "INSERT INTO product VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO product (product_id, name, auth, kind, secret, created_ms) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             (product.product_id, name, auth, kind, product.secret, product.created_ms),
         )
         self._commit(None, action="product added", product_id=product.product_id, name=name)
@@ -156,22 +179,70 @@ class Registry:
             )
         return product
 
-    def add_device(self, product_id: str, name: str, certificate: bytes | None = None) -> Device:
-        """A device of a certificate product can log in only with the `certificate` (DER) given."""
+    def add_device(
+        self,
+        product_id: str,
+        name: str,
+        certificate: bytes | None = None,
+        registered: bool = False,
+    ) -> Device:
+        """A device of a certificate product can log in only with the `certificate` (DER) given.
+
+        `registered`: by dynamic registration.
+        """
         product = self.check_new_device(product_id, name)
         secret = None
         if product.auth == "key":
             secret = base64.b64encode(secrets.token_bytes(DEVICE_SECRET_BYTES)).decode()
         identity, now_ms = Identity(product_id, name), self._clock.now_ms()
-        device = Device(identity, secret, True, now_ms, certificate=certificate)
+        device = Device(identity, secret, True, now_ms, None, certificate, registered)
         self._store.later(
-            "INSERT INTO device (product_id, name, secret, enabled, created_ms, certificate) "
-            "VALUES (?, ?, ?, 1, ?, ?)",
-            (product_id, name, secret, now_ms, certificate),
+            "INSERT INTO device (product_id, name, secret, enabled, created_ms, certificate, "
+            "registered) VALUES (?, ?, ?, 1, ?, ?, ?)",
+            (product_id, name, secret, now_ms, certificate, int(registered)),
         )
-        self._commit(device.identity.path, action="device added")
+        action = "device registered" if registered else "device added"
+        self._commit(device.identity.path, action=action)
         product.devices[name] = device
         return device
+
+    def set_certificate(self, device: Device, certificate: bytes) -> None:
+        """Another certificate (DER) takes the place of the device's."""
+        self._store.later(
+            "UPDATE device SET certificate = ? WHERE product_id = ? AND name = ?",
+            (certificate, *device.identity),
+        )
+        self._commit(device.identity.path, action="certificate replaced")
+        device.certificate = certificate
+
+    def set_registration(self, product_id: str, registration: str, limit: int) -> Product:
+        """`registration` is one of REGISTRATIONS; `limit` is how many devices it may create."""
+        product = self.product(product_id)
+        if registration not in REGISTRATIONS:
+            raise RegistryError("invalid", f"registration is one of {', '.join(REGISTRATIONS)}")
+        if not 0 <= limit <= MAX_DEVICES_PER_PRODUCT:
+            raise RegistryError("invalid", f"a limit is 0 to {MAX_DEVICES_PER_PRODUCT} devices")
+        self._store.later(
+            "UPDATE product SET registration = ?, registration_limit = ? WHERE product_id = ?",
+            (registration, limit, product_id),
+        )
+        detail = {"registration": registration, "limit": str(limit)}
+        self._commit(None, action="registration set", product_id=product_id, **detail)
+        product.registration, product.registration_limit = registration, limit
+        return product
+
+    def set_authority(self, product_id: str, certificate: bytes) -> Product:
+        """Devices of the product have certificates (DER) of an authority of the customer's own."""
+        product = self.product(product_id)
+        if product.auth != "cert":
+            raise RegistryError("invalid", f"the devices of {product_id} log in by key")
+        self._store.later(
+            "UPDATE product SET authority = ? WHERE product_id = ?", (certificate, product_id)
+        )
+        self._commit(None, action="authority set", product_id=product_id)
+        product.authority = certificate
+        self.authorities.append(certificate)
+        return product
 
     def set_enabled(self, device: Device, enabled: bool) -> None:
         self._store.later(
@@ -181,6 +252,38 @@ class Registry:
         action = "device enabled" if enabled else "device disabled"
         self._commit(device.identity.path, action=action)
         device.enabled = enabled
+
+    def set_secret(self, device: Device, secret: str) -> None:
+        """Give a device another secret: base64 text. Raises RegistryError."""
+        check_secret(secret)
+        if device.secret is None:
+            raise RegistryError("invalid", "this device logs in by certificate")
+        self._store.later(
+            "UPDATE device SET secret = ? WHERE product_id = ? AND name = ?",
+            (secret, *device.identity),
+        )
+        self._commit(device.identity.path, action="secret changed")
+        device.secret = secret
+
+    def remove_device(self, device: Device) -> None:
+        """Forget a device; who keeps something for it hears of it by `on_removed`."""
+        for forget in self.on_removed:
+            forget(device.identity)
+        self._store.later(
+            "DELETE FROM device WHERE product_id = ? AND name = ?", tuple(device.identity)
+        )
+        self._commit(device.identity.path, action="device removed")
+        del self.products[device.identity.product_id].devices[device.identity.device_name]
+
+    def remove_product(self, product: Product) -> None:
+        """Forget a product that has no devices. Raises RegistryError."""
+        product_id = product.product_id
+        if product.devices:
+            raise RegistryError("conflict", f"product {product_id} has devices; remove them first")
+        self._store.later("DELETE FROM product_topic WHERE product_id = ?", (product_id,))
+        self._store.later("DELETE FROM product WHERE product_id = ?", (product_id,))
+        self._commit(None, action="product removed", product_id=product_id, name=product.name)
+        del self.products[product_id]
 
     def note_login(self, identity: Identity) -> None:
         """Remember when a device last logged in; committed before its CONNACK leaves."""
@@ -229,3 +332,16 @@ class Registry:
             product_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(10))
             if product_id not in self.products:
                 return product_id
+
+
+def check_secret(secret: str) -> None:
+    """Raise RegistryError unless `secret` is base64 text of a length that a device may have."""
+    try:
+        decoded = base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError):
+        raise RegistryError("invalid", "a device secret is base64 text") from None
+    if not DEVICE_SECRET_BYTES <= len(decoded) <= MAX_DEVICE_SECRET_BYTES:
+        raise RegistryError(
+            "invalid",
+            f"a device secret has {DEVICE_SECRET_BYTES} to {MAX_DEVICE_SECRET_BYTES} bytes, decoded",
+        )

@@ -171,3 +171,31 @@ def test_wrong_packet_id_is_one_the_device_did_not_use():
 def test_faults_that_make_no_sense_are_refused(kind, count, parameters, field):
     with pytest.raises(FaultError, match=field):
         new_faults().arm(kind, None, count, parameters)
+
+
+def test_registration_and_an_own_authority_outlive_the_process(tmp_path):
+    path = str(tmp_path / "hub.db")
+    store, registry = new_registry(path)
+    product = registry.add_product("certified", "cert")
+    assert (product.registration, product.registration_limit) == ("off", 0)
+    registry.set_registration(product.product_id, "auto", 7)
+    registry.set_authority(product.product_id, b"authority")
+    registry.add_device(product.product_id, "made", b"one", registered=True)
+    registry.set_certificate(product.devices["made"], b"two")
+    store.close()
+    store, registry = new_registry(path)
+    kept = registry.product(product.product_id)
+    assert (kept.registration, kept.registration_limit, kept.authority) == ("auto", 7, b"authority")
+    assert registry.authorities == [b"authority"]
+    assert kept.devices["made"].registered and kept.devices["made"].certificate == b"two"
+    store.close()
+
+
+@pytest.mark.parametrize(("mode", "limit"), [("on", 1), ("auto", -1), ("auto", 10_001)])
+def test_a_registration_that_makes_no_sense_is_refused(mode, limit):
+    registry = new_registry(":memory:")[1]
+    product = registry.add_product("lamps")
+    with pytest.raises(RegistryError):
+        registry.set_registration(product.product_id, mode, limit)
+    with pytest.raises(RegistryError, match="log in by key"):
+        registry.set_authority(product.product_id, b"authority")
