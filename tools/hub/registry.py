@@ -80,6 +80,8 @@ class Registry:
         self.products: dict[str, Product] = {}
         # Every authority (DER) of a customer's own, for what verifies certificates; it only grows.
         self.authorities: list[bytes] = []
+        # Called for a device that is about to be removed.
+        self.on_removed: list[Callable[[Identity], None]] = []
         self._load()
 
     def _load(self) -> None:
@@ -185,15 +187,20 @@ class Registry:
         name: str,
         certificate: bytes | None = None,
         registered: bool = False,
+        secret: str | None = None,
     ) -> Device:
-        """A device of a certificate product can log in only with the `certificate` (DER) given.
+        """A device of a certificate product can log in only with the `certificate` (DER) given;
+        another's `secret` (base64 text) is made up unless it is given.
 
         `registered`: by dynamic registration.
         """
         product = self.check_new_device(product_id, name)
-        secret = None
-        if product.auth == "key":
+        if product.auth != "key":
+            secret = None
+        elif secret is None:
             secret = base64.b64encode(secrets.token_bytes(DEVICE_SECRET_BYTES)).decode()
+        else:
+            check_secret(secret)
         identity, now_ms = Identity(product_id, name), self._clock.now_ms()
         device = Device(identity, secret, True, now_ms, None, certificate, registered)
         self._store.later(
