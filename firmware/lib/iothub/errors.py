@@ -16,6 +16,7 @@ RECEIVE = "receive"
 KEEPALIVE = "keepalive"
 CLOCK = "clock"
 STORAGE = "storage"
+UPDATE = "update"
 
 
 class IoTHubError(OSError):
@@ -122,6 +123,14 @@ class StorageError(IoTHubError):
 
     code = 5
     phase = STORAGE
+
+
+class UpdateError(IoTHubError):
+    """An update that is not taken; what runs now is untouched. `code` is what the cloud is told:
+    -1 download timed out, -2 no such file, -3 the URL expired, -4 wrong MD5, -5 all else."""
+
+    code = -5
+    phase = UPDATE
 
 
 class NotConnected(IoTHubError):

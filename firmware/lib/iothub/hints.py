@@ -88,6 +88,11 @@ _HINTS = (
     ("StorageError", 28, "Remove files from the flash"),
     ("StorageError", None, "Restart the device; if it repeats, the flash is worn or broken"),
     ("QueueFull", None, "Publish less often, or raise the limits of the offline queue"),
+    ("UpdateError", -1, "The link is slow or dead; the download goes on where it stopped"),
+    ("UpdateError", -2, "Upload the version's file again; the address leads to none"),
+    ("UpdateError", -3, "The device reports its version again, and gets a new address"),
+    ("UpdateError", -4, "Upload the version's file again; what came is not what was announced"),
+    ("UpdateError", None, "Pack and sign it for this product and board: make ota-pack"),
     ("NotConnected", None, "Wait for the connection, or publish with QoS 1 to have it kept"),
 )
 

@@ -16,6 +16,7 @@ CLASSES = (
     ("ServiceRefused", "service", 0),
     ("QueueFull", "publish", 105),
     ("StorageError", "storage", 5),
+    ("UpdateError", "update", -5),
     ("NotConnected", "publish", 107),
 )
 

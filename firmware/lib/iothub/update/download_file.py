@@ -1,0 +1,69 @@
+"""A bundle that is stored as it comes, in one file, until it is whole and verified."""
+
+from iothub.compat import const
+from iothub.errors import StorageError
+
+_BLOCK_BYTES = const(4096)
+
+
+class FileTarget:
+    """Where a download is written: the file `path` of `tree` (port/tree.py). It stays open, since
+    each close writes metadata; sync() makes what was written so far safe.
+
+    `capacity_bytes`: what the caller found there is room for.
+    """
+
+    block_bytes = _BLOCK_BYTES
+
+    def __init__(self, tree, path, capacity_bytes):
+        self.capacity_bytes = capacity_bytes
+        self._tree = tree
+        self._path = path
+        self._file = None
+
+    def erase(self, offset):
+        """A file needs none; but one that is begun anew must not keep its old end, which the file
+        system would copy along with each write."""
+        if offset == 0:
+            self.close()
+            self._file = self._open("w+b")
+
+    def write(self, offset, view):
+        """Writes `view` from `offset` on. Raises StorageError."""
+        file = self._at(offset)
+        try:
+            if file.write(view) != len(view):
+                raise OSError(28, "no space left")
+        except OSError as e:
+            raise StorageError("cannot write the download", None, e.errno)
+
+    def read(self, offset, view):
+        """Fills `view` with what lies from `offset` on. Raises StorageError: less lies there."""
+        if self._at(offset).readinto(view) != len(view):
+            raise StorageError("the download is shorter than noted")
+
+    def sync(self):
+        """Returns when all that was written stays through a power cut. Raises StorageError."""
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as e:
+                raise StorageError("cannot write the download", None, e.errno)
+
+    def close(self):
+        """The target is not used any more, or by another."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _at(self, offset):
+        if self._file is None:
+            self._file = self._open("r+b" if self._tree.size(self._path) >= 0 else "w+b")
+        self._file.seek(offset)
+        return self._file
+
+    def _open(self, mode):
+        try:
+            return self._tree.open(self._path, mode)
+        except OSError as e:
+            raise StorageError("cannot open the download", None, e.errno)

@@ -1,0 +1,44 @@
+"""An application of the ESP32 that is written into its next OTA partition."""
+
+from iothub.compat import const
+from iothub.update.image import HEAD_BYTES, chip_of
+
+_BLOCK_BYTES = const(4096)
+_ERASE = const(6)  # ioctl
+_SIZE_AT = const(3)  # in Partition.info()
+
+
+class PartitionTarget:
+    """Where a download is written: `partition` is the inactive esp32.Partition. The flash must be
+    erased before it is written; a write may be any part of an erased block."""
+
+    block_bytes = _BLOCK_BYTES
+
+    def __init__(self, partition):
+        self._partition = partition
+        self.capacity_bytes = partition.info()[_SIZE_AT]
+
+    def erase(self, offset):
+        """Erases the block at `offset`, a multiple of block_bytes."""
+        self._partition.ioctl(_ERASE, offset // _BLOCK_BYTES)
+
+    def write(self, offset, view):
+        """Writes `view` from `offset` on, into erased flash. Never over the end of a block."""
+        self._partition.writeblocks(offset // _BLOCK_BYTES, view, offset % _BLOCK_BYTES)
+
+    def read(self, offset, view):
+        """Fills `view` with what lies from `offset` on."""
+        self._partition.readblocks(offset // _BLOCK_BYTES, view, offset % _BLOCK_BYTES)
+
+    def sync(self):
+        """Returns when all that was written stays through a power cut."""
+
+    def close(self):
+        """The target is not used any more."""
+
+
+def chip_of_partition(partition):
+    """The chip whose application lies in `partition` (see image.chip_of)."""
+    head = bytearray(HEAD_BYTES)
+    partition.readblocks(0, head, 0)
+    return chip_of(head)

@@ -1,0 +1,89 @@
+"""What is remembered of a download over a reset: which file, how much of it is on the flash, and
+the CRC-32 of that (a hash could not be stored). Document "OTA 断点续传". Pure, over a journal."""
+
+import struct
+from binascii import crc32
+
+from iothub.compat import const
+
+# So many bytes of the file between two records: what a power cut costs, and what wears the flash.
+INTERVAL_BYTES = const(32 * 1024)
+
+# Stages of a file.
+LOADING = const(0)
+INSTALLED = const(1)  # a restart is to show what it is worth
+REFUSED = const(2)  # it was tried, and is not to be tried again
+
+_VERSION = const(1)
+# Version of the record, stage, MD5, size, offset, CRC-32; then three texts behind their lengths.
+_LAYOUT = ">BB16sIII"
+_LAYOUT_BYTES = const(30)
+
+
+class Record:
+    """Of the file with this `version`, `md5` (16 bytes), `size` and `etag`: `offset` bytes are in
+    the target of this name, with that CRC-32."""
+
+    def __init__(self, version, md5, size, etag="", target="", offset=0, crc=0, stage=LOADING):
+        self.version = version
+        self.md5 = md5
+        self.size = size
+        self.etag = etag
+        self.target = target
+        self.offset = offset
+        self.crc = crc
+        self.stage = stage
+
+    def is_of(self, job):
+        """Whether it is of the file of that services.ota.Job, and not of one that was issued
+        anew under the same version."""
+        return (self.version, self.md5, self.size) == (job.version, job.md5, job.size)
+
+    def packed(self):
+        packed = struct.pack(
+            _LAYOUT, _VERSION, self.stage, self.md5, self.size, self.offset, self.crc
+        )
+        for text in (self.version, self.etag, self.target):
+            encoded = text.encode()
+            packed += bytes((len(encoded),)) + encoded
+        return packed
+
+
+def load(journal):
+    """The Record in a journal, or None."""
+    packed = journal.load()
+    if not packed or packed[0] != _VERSION:
+        return None
+    _, stage, md5, size, offset, crc = struct.unpack_from(_LAYOUT, packed)
+    texts = []
+    at = _LAYOUT_BYTES
+    for _ in range(3):
+        end = at + 1 + packed[at]
+        texts.append(str(packed[at + 1 : end], "utf-8"))
+        at = end
+    return Record(texts[0], md5, size, texts[1], texts[2], offset, crc, stage)
+
+
+def forget(journal):
+    journal.save(b"")
+
+
+def wear(size, interval_bytes=INTERVAL_BYTES):
+    """How many records one update of so many bytes writes, without cuts."""
+    # One when it begins, one when it is installed, and one when that was told.
+    return (size - 1) // interval_bytes + 3
+
+
+def read_again(target, offset, view, hashes):
+    """Reads the first `offset` bytes of a target through `view` and updates the `hashes` with
+    them. A generator, which gives the CRC-32 so far after each block, and last the whole one."""
+    crc = 0
+    at = 0
+    while at < offset:
+        part = view[: min(len(view), offset - at)]
+        target.read(at, part)
+        crc = crc32(part, crc)
+        for each in hashes:
+            each.update(part)
+        at += len(part)
+        yield crc

@@ -1,0 +1,111 @@
+"""Where a download is written: a file, or a partition of an ESP32."""
+
+from iothub.errors import StorageError
+from iothub.update.download_file import FileTarget
+from iothub.update.image import HEAD_BYTES
+from iothub.update.partition import PartitionTarget, chip_of_partition
+
+from host_tests.unit.iothub.expect import raises
+from host_tests.unit.iothub.temporary_tree import TemporaryTree
+
+BLOCK_BYTES = 4096
+
+
+class Partition:
+    """As esp32.Partition: writing with an offset does not erase, and clears bits only."""
+
+    def __init__(self, blocks):
+        self.flash = bytearray(b"\x5a" * (blocks * BLOCK_BYTES))
+
+    def info(self):
+        return (0, 16, 0x10000, len(self.flash), "ota_0", False)
+
+    def ioctl(self, operation, block):
+        assert operation == 6
+        at = block * BLOCK_BYTES
+        self.flash[at : at + BLOCK_BYTES] = b"\xff" * BLOCK_BYTES
+        return 0
+
+    def writeblocks(self, block, buf, offset):
+        at = block * BLOCK_BYTES + offset
+        assert at + len(buf) <= len(self.flash)
+        for i in range(len(buf)):
+            self.flash[at + i] &= buf[i]
+
+    def readblocks(self, block, buf, offset):
+        at = block * BLOCK_BYTES + offset
+        buf[:] = self.flash[at : at + len(buf)]
+
+
+def download(target, content, begin=0):
+    """As a download writes it, in pieces that fit no block."""
+    view = memoryview(content)
+    at = begin
+    while at < len(content):
+        if at % target.block_bytes == 0:
+            target.erase(at)
+        end = min(len(content), at + 1000, at - at % BLOCK_BYTES + BLOCK_BYTES)
+        target.write(at, view[at:end])
+        at = end
+    target.sync()
+
+
+def read(target, size):
+    content = bytearray(size)
+    view = memoryview(content)
+    for at in range(0, size, BLOCK_BYTES):
+        target.read(at, view[at : at + BLOCK_BYTES])
+    return content
+
+
+CONTENT = bytes([at * 7 & 255 for at in range(11000)])
+
+
+def test_a_partition_is_erased_and_written():
+    partition = Partition(4)
+    target = PartitionTarget(partition)
+    assert (target.capacity_bytes, target.block_bytes) == (4 * BLOCK_BYTES, BLOCK_BYTES)
+    download(target, CONTENT)
+    assert read(target, len(CONTENT)) == CONTENT
+    assert partition.flash[12288] == 0x5A, "no block is erased ahead of need"
+    target.close()
+
+
+def test_the_chip_of_a_partition_is_told():
+    partition = Partition(1)
+    partition.flash[:HEAD_BYTES] = bytes(12) + b"\x09" + bytes(HEAD_BYTES - 13)
+    assert chip_of_partition(partition) == 9
+
+
+def test_a_file_goes_on_where_another_target_left_it():
+    with TemporaryTree() as tree:
+        target = FileTarget(tree, "/download", 20000)
+        assert (target.capacity_bytes, target.block_bytes) == (20000, BLOCK_BYTES)
+        download(target, CONTENT[:9000])
+        target.close()
+        target = FileTarget(tree, "/download", 20000)
+        # More was written than was noted.
+        download(target, CONTENT, 8192)
+        assert read(target, len(CONTENT)) == CONTENT
+        target.close()
+        assert tree.size("/download") == len(CONTENT)
+
+
+def test_a_file_begun_anew_keeps_nothing():
+    with TemporaryTree() as tree:
+        target = FileTarget(tree, "/download", 20000)
+        download(target, CONTENT)
+        download(target, CONTENT[:100])
+        target.close()
+        assert tree.size("/download") == 100
+
+
+def test_what_is_not_there_cannot_be_read():
+    with TemporaryTree() as tree:
+        target = FileTarget(tree, "/download", 20000)
+        raises(StorageError, target.read, 0, bytearray(1))
+        download(target, CONTENT)
+        raises(StorageError, target.read, 10999, bytearray(2))
+        target.close()
+        error = raises(StorageError, FileTarget(tree, "/no/download", 1).write, 0, b"x")
+        assert error.errno == 2
