@@ -1,8 +1,28 @@
--- Dynamic registration: off, preset (names the product has) or auto (new names too, up to the
--- limit), and the authority of a customer's own whose certificates the product's devices have (DER).
-ALTER TABLE product ADD COLUMN registration TEXT NOT NULL DEFAULT 'off';
-ALTER TABLE product ADD COLUMN registration_limit INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE product ADD COLUMN authority BLOB;
+-- Rules, as their makers wrote them: `actions` is the JSON list of the cloud API and may hold the
+-- token that signs what is forwarded.
+CREATE TABLE rule (
+    name TEXT PRIMARY KEY,
+    sql TEXT NOT NULL,
+    actions TEXT NOT NULL,
+    description TEXT NOT NULL,
+    enabled INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL
+) WITHOUT ROWID;
 
--- Whether registration created the device: those are what the limit counts.
-ALTER TABLE device ADD COLUMN registered INTEGER NOT NULL DEFAULT 0;
+-- What the cloud API keeps of a product and a device beyond what the hub itself works with.
+CREATE TABLE product_property (
+    product_id TEXT PRIMARY KEY REFERENCES product (product_id) ON DELETE CASCADE,
+    description TEXT NOT NULL,
+    format TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE device_tag (
+    product_id TEXT NOT NULL,
+    device_name TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    type INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (product_id, device_name, tag),
+    FOREIGN KEY (product_id, device_name) REFERENCES device (product_id, name) ON DELETE CASCADE
+) WITHOUT ROWID;
