@@ -1,5 +1,5 @@
-"""The two clouds behind TLS, TLS-PSK, WebSocket and both together; what the wire hides, their own
-records tell."""
+"""The two clouds behind TLS, TLS-PSK, WebSocket and both together, for several devices at once;
+what the wire hides, their own records tell."""
 
 import asyncio
 import base64
@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,9 +24,8 @@ HOST = "127.0.0.1"
 PATH = "/mqtt"
 WAYS = ("tls", "psk", "ws", "wss")
 _KEY_HEX = "94367a52ab7e23d134c16eebbc352ced"
-_RECEIVED = re.compile(
-    r"Received PUBLISH from device \(d(?P<dup>[01]), q1, r0, m(?P<packet_id>\d+), 'up',"
-)
+# mosquitto's log of a PUBLISH from the device of that number.
+_RECEIVED = r"Received PUBLISH from \S+ \(d(?P<dup>[01]), q1, r0, m(?P<packet_id>\d+), 'up/{}',"
 
 
 class Received(NamedTuple):
@@ -56,8 +55,10 @@ class RecordingCloud(Cloud):
 class _MosquittoCloud(RecordingCloud):
     """Reads its log."""
 
-    def __init__(self, port: int, login: Login, log: Path) -> None:
-        super().__init__(port, login, "up", "down")
+    def __init__(self, port: int, name: str, password: str | None, log: Path) -> None:
+        super().__init__(port, Login(name, name, password), f"up/{name}", f"down/{name}")
+        self.plain_login = Login(name, name, "password")
+        self._received = re.compile(_RECEIVED.format(name))
         self._log = log
         self._begin = 0
 
@@ -68,21 +69,27 @@ class _MosquittoCloud(RecordingCloud):
     def records(self) -> list[tuple[int, bool]]:
         with self._log.open() as log:
             log.seek(self._begin)
-            found = _RECEIVED.finditer(log.read())
+            found = self._received.finditer(log.read())
             return [(int(each["packet_id"]), each["dup"] == "1") for each in found]
 
 
 class _HubCloud(RecordingCloud):
     """Asks its store."""
 
-    def __init__(self, hub: Hub, way: str, product_id: str, secret: str) -> None:
+    def __init__(self, hub: Hub, way: str, product_id: str, name: str) -> None:
         port = hub.address.port(way)
         assert port is not None
-        login = signed_login(product_id, "device", secret)
-        super().__init__(port, login, f"{product_id}/device/event", f"{product_id}/device/control")
+        secret = hub.registry.add_device(product_id, name).secret
+        assert secret is not None
+        self._device = f"{product_id}/{name}"
+        login = signed_login(product_id, name, secret)
+        super().__init__(port, login, f"{self._device}/event", f"{self._device}/control")
         self.plain_port = hub.mqtt_port
         self._hub = hub
         self._begin = 0
+        if way == "psk":
+            self.layers["psk"] = base64.b64decode(secret).hex()
+            self.login = login._replace(password=None)
 
     def begin(self, run: str) -> None:
         super().begin(run)
@@ -90,40 +97,53 @@ class _HubCloud(RecordingCloud):
 
     def records(self) -> list[tuple[int, bool]]:
         rows = self._hub.store.query(
-            "SELECT detail FROM event WHERE id > ? AND kind = ? ORDER BY id",
-            (self._begin, PUBLISH_IN),
+            "SELECT detail FROM event WHERE device = ? AND id > ? AND kind = ? ORDER BY id",
+            (self._device, self._begin, PUBLISH_IN),
         )
         details = [json.loads(detail) for (detail,) in rows]
         return [(detail["packet_id"], detail["dup"]) for detail in details]
 
 
 @contextlib.asynccontextmanager
-async def mosquitto(directory: Path, way: str) -> AsyncIterator[RecordingCloud]:
+async def mosquitto(
+    directory: Path, way: str, devices: int
+) -> AsyncIterator[Sequence[RecordingCloud]]:
+    """One cloud a device, in truth one broker."""
     with socket.create_server((HOST, 0)) as probe:
         port = probe.getsockname()[1]
-    layers, settings = _mosquitto_layers(directory, way)
+    names = _names(devices)
+    layers, settings = _mosquitto_layers(directory, way, names)
     settings = [
         *("per_listener_settings true", "allow_anonymous true", "log_type all"),
         *(f"listener {port} {HOST}", "allow_anonymous true", *settings),
     ]
     with Mosquitto(directory, tuple(settings)) as broker:
-        login = Login("device", "device", None if way == "psk" else "password")
-        cloud = _MosquittoCloud(port, login, broker.log)
-        cloud.plain_port = broker.port
-        cloud.plain_login = Login("device", "device", "password")
-        cloud.layers = layers
-        async with Application(broker.port, cloud.up) as app:
+        password = None if way == "psk" else "password"
+        clouds = [_MosquittoCloud(port, name, password, broker.log) for name in names]
+        for cloud in clouds:
+            cloud.plain_port = broker.port
+            cloud.layers = layers
+        by_topic = {cloud.up: cloud for cloud in clouds}
+        async with Application(broker.port, "up/#") as app:
 
             def answer(message: Message) -> None:
+                cloud = by_topic[message.topic]
                 if cloud.hears(message.payload):
                     app.send(cloud.down, message.payload)
 
             app.on_message = answer
-            yield cloud
+            yield clouds
 
 
-def _mosquitto_layers(directory: Path, way: str) -> tuple[dict[str, str], list[str]]:
-    """What the device is told of them, and the lines of the listener. TLS is mutual here."""
+def _names(devices: int) -> list[str]:
+    """All of one length, so that their streams are."""
+    return [f"device{i:02}" for i in range(devices)]
+
+
+def _mosquitto_layers(
+    directory: Path, way: str, names: list[str]
+) -> tuple[dict[str, str], list[str]]:
+    """What the devices are told of them, and the lines of the listener. TLS is mutual here."""
     layers: dict[str, str] = {}
     settings: list[str] = []
     if way in ("ws", "wss"):
@@ -131,7 +151,7 @@ def _mosquitto_layers(directory: Path, way: str) -> tuple[dict[str, str], list[s
         settings.append("protocol websockets")
     if way == "psk":
         layers["psk"] = _KEY_HEX
-        (directory / "psk.txt").write_text(f"device:{_KEY_HEX}\n")
+        (directory / "psk.txt").write_text("".join(f"{name}:{_KEY_HEX}\n" for name in names))
         settings += [f"psk_file {directory / 'psk.txt'}", "psk_hint cloud"]
         settings.append("use_identity_as_username true")
     elif way in ("tls", "wss"):
@@ -157,7 +177,8 @@ def _mosquitto_layers(directory: Path, way: str) -> tuple[dict[str, str], list[s
 
 
 @contextlib.asynccontextmanager
-async def hub(directory: Path, way: str) -> AsyncIterator[RecordingCloud]:
+async def hub(directory: Path, way: str, devices: int) -> AsyncIterator[Sequence[RecordingCloud]]:
+    """One cloud a device, in truth one hub."""
     # The 500 ms between stored messages are the documents'; a sweep has not the time.
     config = HubConfig(
         mqtt_port=0,
@@ -169,30 +190,28 @@ async def hub(directory: Path, way: str) -> AsyncIterator[RecordingCloud]:
     )
     async with Hub(config) as running:
         product_id = running.registry.add_product("sweep").product_id
-        secret = running.registry.add_device(product_id, "device").secret
-        assert secret is not None
-        cloud = _HubCloud(running, way, product_id, secret)
-        if way in ("ws", "wss"):
-            cloud.layers["path"] = PATH
-        if way == "psk":
-            cloud.layers["psk"] = base64.b64decode(secret).hex()
-            cloud.login = cloud.login._replace(password=None)
-        elif way in ("tls", "wss"):
+        clouds = [_HubCloud(running, way, product_id, name) for name in _names(devices)]
+        layers = {"path": PATH} if way in ("ws", "wss") else {}
+        if way in ("tls", "wss"):
             (directory / "anchors").mkdir()
             anchor = running.authority.certificate_der
             (directory / "anchors/ca.der").write_bytes(anchor)
-            cloud.layers["anchors"] = str(directory / "anchors")
+            layers["anchors"] = str(directory / "anchors")
+        for cloud in clouds:
+            cloud.layers.update(layers)
+        by_topic = {cloud.up: cloud for cloud in clouds}
         watcher = Watcher()
         running.records.watchers.add(watcher)
 
         async def answer() -> None:
             while passed := await watcher.next():
                 _, direction, _, topic, payload, _ = passed
-                if direction == "in" and topic == cloud.up and cloud.hears(payload):
+                cloud = by_topic.get(topic) if direction == "in" else None
+                if cloud is not None and cloud.hears(payload):
                     publish(running.broker, running.registry, cloud.down, payload, 1)
 
         answering = asyncio.create_task(answer())
-        yield cloud
+        yield clouds
         watcher.end()
         await answering
         assert not watcher.missed
