@@ -1,5 +1,6 @@
 """The emulated Pico W itself: what other tests take for granted when they run code on it."""
 
+import contextlib
 import json
 import math
 import signal
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from host_tests.conftest import requires
+from host_tests.target.conftest import EchoServer
 from tools.pico import BoardError, EmulatedPico, EmulatorError, flash_image
 from tools.pico.description import describe_board
 from tools.pico.emulator_process import PROGRAM
@@ -162,6 +164,28 @@ def exchange(data):
         assert echo_server.connections == 5
 
 
+def test_both_uarts_carry_their_own_bytes_at_once(echo_server):
+    code = """
+import machine
+lines = [machine.UART(n, 115200, rxbuf=2048, timeout=3000, timeout_char=200) for n in (0, 1)]
+sent = [bytes(range(256)) * 2, bytes(range(255, -1, -1)) * 2]
+for at in range(0, 512, 64):
+    for line, data in zip(lines, sent):
+        line.write(data[at : at + 64])
+print([line.read(512) == data for line, data in zip(lines, sent)])
+"""
+    other = EchoServer()
+    with (
+        contextlib.closing(other),
+        EmulatedPico(uart0=echo_server.address, uart1=other.address) as board,
+    ):
+        assert board.exec(code) == b"[True, True]\r\n"
+        board.exec("lines[1].deinit()")  # hangs up this one only
+        assert board.exec("lines[0].write(b'on'); print(lines[0].read(2))").endswith(b"b'on'\r\n")
+        assert other.hung_up.wait(timeout=10) and not echo_server.hung_up.is_set()
+        assert echo_server.connections == other.connections == 1
+
+
 def test_uart0_without_a_server_is_a_line_without_a_partner(unused_port):
     with EmulatedPico(uart0=("127.0.0.1", unused_port)) as board:
         code = """
@@ -214,7 +238,8 @@ def test_the_command_line_tells_what_it_does_not_understand():
     for arguments, reason in (
         ([], "one UF2 image"),
         (["a.uf2", "--repl-port", "70000"], "no TCP port"),
-        (["a.uf2", "--uart0", "1883"], "HOST:PORT"),
+        (["a.uf2", "--uart0", "1883"], "--uart0 takes HOST:PORT"),
+        (["a.uf2", "--uart1", "1883"], "--uart1 takes HOST:PORT"),
         (["a.uf2", "--idle", "sometimes"], "real or skip"),
         (["missing.uf2"], "no such file"),
     ):

@@ -22,8 +22,8 @@ class EmulatedPico:
 
     image: UF2 file; without it the stock image, which is fetched on first use.
     flash: file that keeps the 2 MiB of flash; made if it is not there (see `flash_image`).
-    uart0: (host, port) of a TCP server that UART0 is connected to.
-    skip_idle: whether the board's sleep takes no real time; by default so without `uart0`.
+    uart0, uart1: (host, port) of a TCP server that this UART is connected to.
+    skip_idle: whether the board's sleep takes no real time; by default so without a UART.
 
     Timeouts are in real time: the board computes several times slower than a real one.
     """
@@ -33,13 +33,15 @@ class EmulatedPico:
         image: Path | None = None,
         flash: Path | None = None,
         uart0: tuple[str, int] | None = None,
+        uart1: tuple[str, int] | None = None,
         skip_idle: bool | None = None,
     ) -> None:
         self._arguments = [str(image or stock_image())]
         if flash is not None:
             self._arguments += ["--flash", str(flash)]
-        if uart0 is not None:
-            self._arguments += ["--uart0", f"{uart0[0]}:{uart0[1]}"]
+        for option, server in (("--uart0", uart0), ("--uart1", uart1)):
+            if server is not None:
+                self._arguments += [option, f"{server[0]}:{server[1]}"]
         if skip_idle is not None:
             self._arguments += ["--idle", "skip" if skip_idle else "real"]
         self._emulator: EmulatorProcess | None = None

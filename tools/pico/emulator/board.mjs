@@ -20,13 +20,13 @@ function errorLogger(log) {
 
 export class Board {
   /**
-   * `flash` holds what the chip starts with. `uart0` is `{host, port}` or null. `idle` is one of run_loop's.
+   * `flash` holds what the chip starts with. `uarts` are a server for each UART, `{host, port}` or null. `idle` is one of run_loop's.
    * `events` has `ready()`, `reset(cause)`, `fault(what)` and `log(text)`.
    */
-  constructor({ flash, console, uart0, idle, plainCore, events }) {
+  constructor({ flash, console, uarts, idle, plainCore, events }) {
     this.flash = flash;
     this.console = console;
-    this.uart0 = uart0;
+    this.uarts = uarts;
     this.idle = idle;
     this.plainCore = plainCore;
     this.events = events;
@@ -51,7 +51,8 @@ export class Board {
     this.#followWatchdog(mcu.peripherals[PERIPHERAL.WATCHDOG], watchdog);
     this.console.attach(mcu, () => this.events.ready());
     const wake = () => this.runLoop.wake();
-    this.bridge = new UartBridge(simulator, this.uart0, { onInput: wake, log: this.events.log });
+    const outside = { onInput: wake, log: this.events.log };
+    this.bridges = this.uarts.map((server, number) => new UartBridge(simulator, number, server, outside));
     if (!this.plainCore) makeFast(mcu);
     mcu.core.PC = FLASH_START; // the ROM would check and start what is there; it is known to be good
     mcu.core.LR = 0;
@@ -60,7 +61,7 @@ export class Board {
 
   stop() {
     this.runLoop.stop();
-    this.bridge.hangUp();
+    for (const bridge of this.bridges) bridge.hangUp();
   }
 
   get simulatedSeconds() {

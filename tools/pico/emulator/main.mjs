@@ -21,8 +21,9 @@ Runs a MicroPython image for the Pico W. Connect with
   --repl-port PORT    TCP port of the console on this machine; 0, the default, takes any free one
   --flash FILE        keep the flash (2 MiB) in FILE, which is made if it is not there
   --uart0 HOST:PORT   connect UART0 to that TCP server
+  --uart1 HOST:PORT   the same for UART1
   --idle real|skip    how long the board's sleep takes: as long as it says, or no time at all;
-                      the default is skip, and real with --uart0
+                      the default is skip, and real with a UART
   --plain-core        use rp2040js' own decoder: about five times slower, for comparison
   --verbose           tell on standard error what the bridge does and, at the end, the speed
   --help              show this
@@ -39,9 +40,10 @@ function parsePort(text) {
   return port;
 }
 
-function parseServer(text) {
+function parseServer(option, text) {
+  if (!text) return null;
   const separator = text.lastIndexOf(':');
-  if (separator < 1) throw new UsageError('--uart0 takes HOST:PORT');
+  if (separator < 1) throw new UsageError(`--${option} takes HOST:PORT`);
   return { host: text.slice(0, separator), port: parsePort(text.slice(separator + 1)) };
 }
 
@@ -52,6 +54,7 @@ function readArguments() {
       'repl-port': { type: 'string', default: '0' },
       flash: { type: 'string' },
       uart0: { type: 'string' },
+      uart1: { type: 'string' },
       idle: { type: 'string' },
       'plain-core': { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
@@ -60,13 +63,14 @@ function readArguments() {
   });
   if (values.help) return null;
   if (positionals.length !== 1) throw new UsageError('give the path of one UF2 image');
-  const idle = values.idle ?? (values.uart0 ? IDLE.REAL : IDLE.SKIP);
+  const uarts = ['uart0', 'uart1'].map((option) => parseServer(option, values[option]));
+  const idle = values.idle ?? (uarts.some((server) => server) ? IDLE.REAL : IDLE.SKIP);
   if (!Object.values(IDLE).includes(idle)) throw new UsageError('--idle takes real or skip');
   return {
     image: positionals[0],
     replPort: parsePort(values['repl-port']),
     flashFile: values.flash ?? null,
-    uart0: values.uart0 ? parseServer(values.uart0) : null,
+    uarts,
     idle,
     plainCore: values['plain-core'],
     verbose: values.verbose,
@@ -105,7 +109,7 @@ async function main(options) {
   const board = new Board({
     flash,
     console: usbConsole,
-    uart0: options.uart0,
+    uarts: options.uarts,
     idle: options.idle,
     plainCore: options.plainCore,
     events: {

@@ -1,7 +1,7 @@
-// Connects UART0 of the board to a TCP server: what a program on the board uses instead of Wi-Fi.
+// Connects the board's UARTs to a TCP server each: what a program on the board uses instead of Wi-Fi.
 //
 // The first byte that the board sends opens the connection. The board hangs up by resetting its UART, which
-// `machine.UART(0, ...)` and `deinit()` do; so a program connects anew by making its UART anew. When the
+// `machine.UART(N, ...)` and `deinit()` do; so a program connects anew by making its UART anew. When the
 // server hangs up, the next byte from the board opens a new connection. What is sent while there is no server
 // is lost, as on a line without a partner.
 
@@ -16,7 +16,7 @@ const INPUT_LIMIT_BYTES = 64 * 1024;
 const DATA_REGISTER = 0x00;
 const TRANSMIT_INTERRUPT = 1 << 5;
 const RESET_REGISTER = 0x0;
-const RESET_UART0 = 1 << 22;
+const RESET_UART = [1 << 22, 1 << 23];
 
 /**
  * rp2040js raises the transmit interrupt at every look at the interrupts, which never ends with a program that
@@ -35,11 +35,12 @@ function correctTransmitInterrupt(mcu, uart) {
 }
 
 export class UartBridge {
-  /** `server` is `{host, port}`, or null for a UART with nothing connected. */
-  constructor(simulator, server, { onInput, log }) {
+  /** `number` is the UART's; `server` is `{host, port}`, or null for one with nothing connected. */
+  constructor(simulator, number, server, { onInput, log }) {
     const mcu = simulator.rp2040;
-    for (const uart of mcu.uart) correctTransmitInterrupt(mcu, uart);
-    [this.uart] = mcu.uart;
+    this.name = `uart${number}`;
+    this.uart = mcu.uart[number];
+    correctTransmitInterrupt(mcu, this.uart);
     this.server = server;
     this.onInput = onInput;
     this.log = log;
@@ -50,7 +51,7 @@ export class UartBridge {
     this.receiving = false;
     if (server) {
       this.uart.onByte = (byte) => this.#send(byte);
-      this.#hangUpOnReset(mcu.peripherals[PERIPHERAL.RESETS]);
+      this.#hangUpOnReset(mcu.peripherals[PERIPHERAL.RESETS], RESET_UART[number]);
     }
   }
 
@@ -61,11 +62,11 @@ export class UartBridge {
     this.output = [];
   }
 
-  #hangUpOnReset(resets) {
+  #hangUpOnReset(resets, bit) {
     const write = resets.writeUint32.bind(resets);
     resets.writeUint32 = (offset, value) => {
       write(offset, value);
-      if (offset === RESET_REGISTER && value & RESET_UART0) {
+      if (offset === RESET_REGISTER && value & bit) {
         this.hangUp();
         this.uart.rxFIFO.reset();
       }
@@ -86,7 +87,7 @@ export class UartBridge {
   #connect() {
     const socket = net.connect(this.server);
     socket.setNoDelay(true);
-    socket.on('connect', () => this.log('uart0: connected'));
+    socket.on('connect', () => this.log(`${this.name}: connected`));
     socket.on('data', (chunk) => {
       if (this.socket !== socket) return; // the board hung up in the meantime
       this.input.add(chunk);
@@ -94,10 +95,10 @@ export class UartBridge {
       this.#startReceiving();
       this.onInput();
     });
-    socket.on('error', (error) => this.log(`uart0: ${error.message}`));
+    socket.on('error', (error) => this.log(`${this.name}: ${error.message}`));
     socket.on('end', () => socket.end());
     socket.on('close', () => {
-      this.log('uart0: closed');
+      this.log(`${this.name}: closed`);
       if (this.socket === socket) this.socket = null;
     });
     return socket;
