@@ -6,7 +6,7 @@ import json
 import pytest
 
 from host_tests.peers.broker_client import RawClient, publish_bytes
-from host_tests.peers.broker_servers import HubServer
+from host_tests.peers.broker_servers import HubServer, signed_login
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +217,29 @@ def test_device_shows_its_session(hub):
             {"topic": login.topic("data"), "qos": 1},
         ]
         assert shown["last_login_ms"] >= shown["created_ms"]
+
+
+def test_a_device_is_removed_with_its_session_and_then_its_product(hub):
+    product_id = hub.call("POST", "/products", name="short-lived")["product_id"]
+    device_path = f"/products/{product_id}/devices/dev01"
+    created = hub.call("POST", f"/products/{product_id}/devices", name="dev01")
+    login = signed_login(product_id, "dev01", created["device_secret"])
+    with RawClient(hub.port) as client:
+        assert client.connect(login, clean=False) == (0, False)
+        assert refusal(hub, "DELETE", f"/products/{product_id}") == (409, "conflict")
+        assert hub.call("DELETE", device_path) == {"removed": f"{product_id}/dev01"}
+        assert client.wait_closed()
+    with RawClient(hub.port) as client:
+        assert client.connect(login)[0] == 5
+    assert refusal(hub, "GET", device_path) == (404, "not_found")
+    # Another of its name begins with nothing.
+    created = hub.call("POST", f"/products/{product_id}/devices", name="dev01")
+    with RawClient(hub.port) as client:
+        again = signed_login(product_id, "dev01", created["device_secret"])
+        assert client.connect(again, clean=False) == (0, False)
+        client.disconnect()
+    hub.call("DELETE", device_path)
+    hub.call("DELETE", f"/products/{product_id}")
+    hub.restart()
+    assert refusal(hub, "GET", f"/products/{product_id}") == (405, "http")
+    assert refusal(hub, "GET", f"/products/{product_id}/devices") == (404, "not_found")

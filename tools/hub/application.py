@@ -5,7 +5,7 @@ from tools.hub.broker.encoder import publish_bytes
 from tools.hub.broker.session import Outcome
 from tools.hub.identity import Identity, is_device_name, is_product_id
 from tools.hub.permissions import Forbidden, check_subscribe
-from tools.hub.registry import Registry, RegistryError
+from tools.hub.registry import Device, Registry, RegistryError
 from tools.hub.topics import FAMILIES, has_wildcard, is_system
 
 
@@ -33,6 +33,22 @@ def publish(
             "forbidden", f"the device cannot receive on {topic}: {forbidden}"
         ) from None
     return identity, broker.send(identity, topic, payload, qos)
+
+
+def set_enabled(broker: Broker, device: Device, enabled: bool) -> None:
+    """Let a device log in, or drop it at once and refuse it; its data is kept."""
+    broker.context.registry.set_enabled(device, enabled)
+    if not enabled:
+        broker.drop(device.identity, "the device was disabled")
+
+
+def remove_device(broker: Broker, device: Device) -> None:
+    """Drop a device and forget it, with its session and what it is owed."""
+    broker.drop(device.identity, "the device was removed")
+    session = broker.sessions.get(device.identity)
+    if session is not None:
+        broker.sessions.forget(session, "the device was removed")
+    broker.context.registry.remove_device(device)
 
 
 def addressed_device(topic: str) -> Identity | None:

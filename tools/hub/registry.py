@@ -350,5 +350,5 @@ def check_secret(secret: str) -> None:
     if not DEVICE_SECRET_BYTES <= len(decoded) <= MAX_DEVICE_SECRET_BYTES:
         raise RegistryError(
             "invalid",
-            f"a device secret has {DEVICE_SECRET_BYTES} to {MAX_DEVICE_SECRET_BYTES} bytes, decoded",
+            f"a device secret decodes to {DEVICE_SECRET_BYTES} to {MAX_DEVICE_SECRET_BYTES} bytes",
         )

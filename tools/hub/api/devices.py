@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tools.hub import application
 from tools.hub.api.errors import ApiError, read_object, text_field
 from tools.hub.broker.broker import Broker
 from tools.hub.provisioning import Provisioning
@@ -58,16 +59,23 @@ def routes(broker: Broker, provisioning: Provisioning) -> list[web.RouteDef]:
 
     async def enable(request: web.Request) -> web.Response:
         device = named_device(request)
-        registry.set_enabled(device, True)
+        application.set_enabled(broker, device, True)
         return web.json_response(_device(broker, device))
 
     async def disable(request: web.Request) -> web.Response:
         device = named_device(request)
-        registry.set_enabled(device, False)
-        session = broker.sessions.get(device.identity)
-        if session is not None and session.link is not None:
-            session.link.close("the device was disabled")
+        application.set_enabled(broker, device, False)
         return web.json_response(_device(broker, device))
+
+    async def remove_device(request: web.Request) -> web.Response:
+        device = named_device(request)
+        application.remove_device(broker, device)
+        return web.json_response({"removed": device.identity.path})
+
+    async def remove_product(request: web.Request) -> web.Response:
+        product = registry.product(request.match_info["pid"])
+        registry.remove_product(product)
+        return web.json_response({"removed": product.product_id})
 
     async def list_topics(request: web.Request) -> web.Response:
         product = registry.product(request.match_info["pid"])
@@ -95,6 +103,8 @@ def routes(broker: Broker, provisioning: Provisioning) -> list[web.RouteDef]:
         web.post("/products/{pid}/devices", add_device),
         web.get("/products/{pid}/devices", list_devices),
         web.get(device_path, show_device),
+        web.delete("/products/{pid}", remove_product),
+        web.delete(device_path, remove_device),
         web.post(device_path + "/enable", enable),
         web.post(device_path + "/disable", disable),
         web.get("/products/{pid}/topics", list_topics),

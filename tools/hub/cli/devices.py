@@ -9,14 +9,16 @@ from tools.hub.topics import Permission
 
 
 def add_commands(commands: Any) -> None:
-    product = _group(commands, "product", "add and list products")
+    product = _group(commands, "product", "add, list and remove products")
     add = _command(product, "add", "create a product; its secret is shown once", _add_product)
     add.add_argument("name")
     add.add_argument("--auth", choices=("key", "cert"), default="key")
     add.add_argument("--kind", choices=("normal", "gateway"), default="normal")
     _command(product, "list", "list products", _list_products)
+    remove = _command(product, "remove", "remove a product without devices", _remove)
+    remove.add_argument("product", help="product id")
 
-    device = _group(commands, "device", "add, list, show, enable and disable devices")
+    device = _group(commands, "device", "add, list, show, enable, disable and remove devices")
     add = _command(
         device, "add", "create a device; its secret or key is handed over once", _add_device
     )
@@ -36,6 +38,10 @@ def add_commands(commands: Any) -> None:
         parser.set_defaults(action=name)
         parser.add_argument("product", help="product id")
         parser.add_argument("name")
+
+    remove = _command(device, "remove", "drop a device and forget it with its data", _remove)
+    remove.add_argument("product", help="product id")
+    remove.add_argument("name")
 
     topic = _group(commands, "topic", "add, remove and list a product's topics")
     add = _command(topic, "add", "add a custom topic PID/DN/NAME", _add_topic)
@@ -120,6 +126,12 @@ def _work_device(options: argparse.Namespace) -> int:
     else:
         print_fields(device)
     return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    device = getattr(options, "name", None)
+    path = ("products", options.product, *(("devices", device) if device else ()))
+    return _show_list(options, [HubClient(options).delete(*path)], "removed")
 
 
 def _add_topic(options: argparse.Namespace) -> int:
