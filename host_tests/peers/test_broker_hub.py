@@ -193,12 +193,12 @@ def test_services_to_come_are_acknowledged_and_recorded(hub):
     path = "/".join(login[:2])
     with RawClient(hub.port) as client:
         client.connect(login)
-        assert client.subscribe((f"$shadow/operation/result/{path}", 0)) == [0]
-        client.publish(f"$shadow/operation/{path}", b'{"type":"get"}')
+        assert client.subscribe((f"$resource/down/service/{path}", 0)) == [0]
+        client.publish(f"$resource/up/service/{path}", b'{"type":"create_upload_task"}')
         assert client.is_open()
     (event,) = hub.events(login, "service")
     assert event["action"] == "no such service yet"
-    assert event["topic"] == f"$shadow/operation/{path}"
+    assert event["topic"] == f"$resource/up/service/{path}"
 
 
 # $sys time.

@@ -17,11 +17,16 @@ class HubConfig:
     tls_port: int | None = None
     ws_port: int | None = None
     wss_port: int | None = None
+    # The HTTP gateway; the cloud's ports are 80 and 443.
+    http_port: int | None = None
+    https_port: int | None = None
     api_port: int = 8180
     database: str = MEMORY
     # Where the authority and the devices' certificates are kept; without one, nowhere.
     data: Path | None = None
     clock_offset_s: int = 0
+    # How far the timestamp of a signed HTTP request may be off; None, as the documents: any.
+    max_http_skew_s: int | None = None
 
     # The whole packet (fixed header, remaining length field and body), not its remaining length.
     max_packet_bytes: int = 16 * 1024
@@ -38,6 +43,9 @@ class HubConfig:
     message_expiry_s: int = 24 * 3600
     stored_interval_ms: int = 500
     max_subscriptions: int = 200
+
+    # How long an application waits for the answer to its call.
+    rrpc_timeout_s: float = 10.0
 
     max_connections: int = 2000
     # A device that does not read loses QoS 0 messages beyond this many unsent bytes.

@@ -22,11 +22,14 @@ UNSUBSCRIBE = "unsubscribe"
 DROP = "drop"
 SERVICE = "service"
 SESSION = "session"
+STATE = "state"  # a sub-device is online or offline
 REGISTRY = "registry"
+REGISTER = "register"  # a device registered itself
+DEVICE_LOG = "device_log"  # a line of its own log that a device uploaded
 FAULT = "fault"
 CLOCK = "clock"
 
-_QUIET = frozenset({PUBLISH_IN, PUBLISH_OUT, ACK})
+_QUIET = frozenset({PUBLISH_IN, PUBLISH_OUT, ACK, DEVICE_LOG})
 _INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?)"
 _INSERT_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
 _encode_detail = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

@@ -49,6 +49,33 @@ KINDS = {
         "send the device a payload of this many bytes on PID/DN/control",
         {"payload_bytes": (16 * 1024, 1, 1 << 20)},
     ),
+    "answer_withhold": Kind("do not answer a request to a $ service (but $sys)", {}),
+    "answer_late": Kind("answer a request to a $ service (but $sys) late", _DELAY),
+    "shadow_refuse": Kind(
+        "refuse a shadow request with this code, undone", {"code": (5100, 5000, 5100)}
+    ),
+    "gateway_refuse": Kind(
+        "refuse every sub-device of a request with this code, undone", {"code": (-2, -2, 810)}
+    ),
+    "http_late": Kind("answer a request over HTTP late", _DELAY),
+    "http_refuse": Kind(
+        "refuse a request over HTTP with this code", {"code": ("AuthFailure.SignatureFailure",)}
+    ),
+    "http_status": Kind(
+        "answer a request over HTTP with this status", {"status": (500, 400, 599)}
+    ),
+    "http_cut": Kind(
+        "close the connection after so many bytes of the body of an answer over HTTP",
+        {"bytes": (0, 0, 1 << 16)},
+    ),
+    "coap_lose": Kind("take a datagram of CoAP for lost", {}),
+    "coap_late": Kind(
+        "acknowledge a request over CoAP now, and send its response so much later", _DELAY
+    ),
+    "coap_refuse": Kind(
+        "refuse a request over CoAP with this code, such as 500 for 5.00",
+        {"code": (500, 400, 599)},
+    ),
     "time_wrong": Kind(
         "answer $sys with a time that is off", {"offset_ms": (3_600_000, -(10**15), 10**15)}
     ),

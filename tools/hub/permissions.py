@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tools.hub.identity import Identity
+from tools.hub.identity import Identity, parse_path
 from tools.hub.topics import (
     DEFAULT_TOPICS,
     FAMILIES,
@@ -29,6 +29,25 @@ def published_family(device: Identity, topic: str) -> Family | None:
         if family.publish is not None and _is_own(family, family.publish, device, topic):
             return family
     return None
+
+
+_PREFIXES = sorted(
+    {prefix for each in FAMILIES for prefix in (each.publish, each.subscribe) if prefix},
+    key=len,
+    # The longest first: `$sys/operation` begins `$sys/operation/result`.
+    reverse=True,
+)
+
+
+def owner_of(topic: str) -> Identity | None:
+    """The device whose topic or filter this is, by its form alone."""
+    if is_system(topic):
+        prefix = next((each for each in _PREFIXES if topic.startswith(each + "/")), None)
+        if prefix is None:
+            return None
+        topic = topic[len(prefix) + 1 :]
+    levels = topic.split("/", 2)
+    return parse_path("/".join(levels[:2]))
 
 
 def check_publish(topics: ProductTopics, device: Identity, topic: str) -> None:

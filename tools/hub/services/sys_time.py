@@ -52,7 +52,7 @@ class SysTime:
         return json.dumps(answer, separators=(",", ":")).encode()
 
     def _send(self, device: Identity, answer: bytes) -> None:
-        self._context.reply(device, f"$sys/operation/result/{device.path}", answer, 0)
+        self._context.send(device, f"$sys/operation/result/{device.path}", answer, 0)
 
 
 def _request_fault(payload: bytes) -> str | None:
