@@ -1,5 +1,6 @@
 """Downloads one archive by package name from the registry that pip is configured with."""
 
+import ast
 import hashlib
 import os
 import subprocess
@@ -89,14 +90,19 @@ def _pip_setting(name: str) -> str | None:
     from_environment = os.environ.get(f"PIP_{name.upper().replace('-', '_')}")
     if from_environment:
         return from_environment
+    # Not `pip config get`: of several files it may look into one only.
     answer = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", f"global.{name}"],
+        [sys.executable, "-m", "pip", "config", "list"],
         capture_output=True,
         text=True,
         timeout=PIP_TIMEOUT_S,
         check=False,
     )
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
+    for line in answer.stdout.splitlines():
+        key, _, value = line.partition("=")
+        if key == f"global.{name}":
+            return str(ast.literal_eval(value)) or None
+    return None
 
 
 def _index_url() -> str:

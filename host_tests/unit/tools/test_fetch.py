@@ -233,6 +233,21 @@ def test_a_wrong_pin_is_told_by_its_field(tmp_path, line, field_name):
         read_pins(pins)
 
 
+def test_the_index_is_found_in_whichever_of_pips_files_names_it(
+    index, source, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("PIP_INDEX_URL")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    users = tmp_path / "pip" / "pip.conf"
+    users.parent.mkdir()
+    users.write_text(f"[global]\nindex-url = {index.url}\n")
+    nearest = tmp_path / "nearest.conf"
+    nearest.write_text("[global]\ntimeout = 20\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(nearest))
+    install(source, tmp_path)
+    assert is_installed(source, tmp_path)
+
+
 def test_the_pins_of_this_clone_are_well_formed_and_agree_with_the_board():
     pins = read_pins()
     board = describe_board()
