@@ -90,7 +90,7 @@ def _pip_setting(name: str) -> str | None:
     from_environment = os.environ.get(f"PIP_{name.upper().replace('-', '_')}")
     if from_environment:
         return from_environment
-    # Not `pip config get`: of several files it may look into one only.
+    # Not `pip config get`: it looks into the user's file, not into the machine's.
     answer = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
         capture_output=True,

@@ -233,17 +233,15 @@ def test_a_wrong_pin_is_told_by_its_field(tmp_path, line, field_name):
         read_pins(pins)
 
 
-def test_the_index_is_found_in_whichever_of_pips_files_names_it(
+def test_the_index_is_found_where_the_whole_machine_is_configured(
     index, source, tmp_path, monkeypatch
 ):
-    monkeypatch.delenv("PIP_INDEX_URL")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    users = tmp_path / "pip" / "pip.conf"
-    users.parent.mkdir()
-    users.write_text(f"[global]\nindex-url = {index.url}\n")
-    nearest = tmp_path / "nearest.conf"
-    nearest.write_text("[global]\ntimeout = 20\n")
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(nearest))
+    for name in ("PIP_INDEX_URL", "PIP_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path))
+    machine_wide = tmp_path / "pip" / "pip.conf"
+    machine_wide.parent.mkdir()
+    machine_wide.write_text(f"[global]\nindex-url = {index.url}\n")
     install(source, tmp_path)
     assert is_installed(source, tmp_path)
 
