@@ -33,7 +33,13 @@ CLOCK_SET = const(-4)
 
 # Attributes that are made on first use, each by join(device) of a module of net/: nobody pays for
 # what is not used. All other names are asked of the last, whose services are modules of services/.
-_SERVICES = {"log": "log", "http": "publish", "coap": "coap", "services": "services"}
+_SERVICES = {
+    "log": "log",
+    "http": "publish",
+    "coap": "coap",
+    "ota": "ota",
+    "services": "services",
+}
 
 _MAX_NAMES = 16  # topic names kept in full, so that publishing to them again allocates nothing
 

@@ -63,6 +63,12 @@ RRPC_LIMIT_MS = const(10000)
 GATEWAY_ANSWER_MS = const(10000)
 # A request for the remote configuration until its answer.
 CONFIG_ANSWER_MS = const(5000)
+# Between two reports of how far a download is; the vendor's SDKs do it as often.
+OTA_PROGRESS_MS = const(1000)
+# From a reported version until the new URL that it brings.
+OTA_URL_MS = const(30000)
+# Before the restart after an update, for what is still to be acknowledged.
+OTA_FLUSH_MS = const(10000)
 # Lines of the log wait so long for others to be uploaded with; the vendor's C SDK waits as long.
 LOG_FLUSH_MS = const(2000)
 # After an upload that failed.

@@ -305,6 +305,7 @@ TABLES = {
     "shadow": ("services/shadow.py", ["OFFLINE", "GETTING", "IDLE", "UPDATING", "PAUSED"]),
     "call": ("services/rrpc.py", ["RUNNING", "LATE", "ANSWERING", "DONE"]),
     "sub-device": ("services/gateway.py", ["OFFLINE", "COMING", "ONLINE", "LEAVING", "LOST"]),
+    "update": ("services/ota.py", ["IDLE", "DOWNLOADING", "BURNING", "DONE", "FAIL"]),
 }
 
 

@@ -29,6 +29,7 @@ class Client:
 
     def __init__(self, endpoint, host, session=None):
         self.response = None
+        self.path = "/"
         self._endpoint = endpoint
         self._host = host
         self._session = session
@@ -46,7 +47,7 @@ class Client:
         head = codec.request_head(
             method, path, self._host, fields, None if body is None else len(body)
         )
-        if not self._is_reusable():
+        if not self.is_reusable():
             self.close()
         response = self.response = codec.Response(wanted, method == "HEAD")
         try:
@@ -99,7 +100,8 @@ class Client:
             if self._session is not None:
                 self._session.step_back()
 
-    def _is_reusable(self):
+    def is_reusable(self):
+        """Whether the next request goes over the connection of the last one."""
         if self._stream is None:
             return False
         response = self.response
@@ -196,10 +198,10 @@ class Client:
 
 
 async def follow(url, security, network=None, fields=(), wanted=(), max_redirects=0, session=None):
-    """GETs a URL (str): the Client, whose `response` has arrived up to its head. `security` (one
-    of net/tls.py) is for https; plain http is used when the URL says so. Redirects are followed
-    `max_redirects` times at most, never from https to http; `fields` go along. Raises LinkError,
-    its kinds, or BadInput."""
+    """GETs a URL (str): the Client, whose `response` has arrived up to its head; `path` is where
+    redirects led. `security` (one of net/tls.py) is for https; plain http is used when the URL
+    says so. Redirects are followed `max_redirects` times at most, never from https to http;
+    `fields` go along. Raises LinkError, its kinds, or BadInput."""
     was_tls = False
     while True:
         is_tls, host, port, path = codec.split_url(url)
@@ -211,6 +213,7 @@ async def follow(url, security, network=None, fields=(), wanted=(), max_redirect
         name = host if port == (443 if is_tls else 80) else "%s:%d" % (host, port)
         endpoint = Endpoint(host, port, network, security if is_tls else None)
         client = Client(endpoint, name, session)
+        client.path = path
         response = await client.request("GET", path, fields, None, tuple(wanted) + (b"location",))
         if response.status not in _REDIRECTS or not max_redirects:
             return client

@@ -60,7 +60,10 @@ class Services:
             raise AttributeError(name)
         module, class_name = _HOME[name]
         loaded = __import__("iothub.services." + module, None, None, (class_name,))
-        service = getattr(loaded, class_name)(self, self._identity)
+        return self.run(getattr(loaded, class_name)(self, self._identity))
+
+    def run(self, service):
+        """Subscribes a service to its answers, and returns it."""
         # Granted by an event, also if the session is online already.
         subscription = self._session.register(service.pattern, service.received, service.qos)
         self._running.append((service, subscription))

@@ -40,9 +40,6 @@ BEHAVIOUR = (
     (RETRY, TIMED_OUT, "time_out"),
     (RETRY, NOT_UPDATED, "the file server is not trusted"),
 )
-# After these the server is asked without a Range.
-_RANGE_IS_BAD = (BEYOND, WRONG_RANGE)
-
 _MAX_TRIES = const(10)  # in a row, without a byte of the file
 _MAX_RESTARTS = const(8)  # from the beginning: each wears the flash
 _MAX_ETAG_BYTES = const(128)  # a longer one is not kept
@@ -50,29 +47,33 @@ WANTED = (b"content-range", b"etag")  # the fields of an answer that are looked 
 
 
 class Download:
-    """One file of `size` bytes. `offset`: so many from its beginning are here; who keeps them
-    sets it, and begins anew when it is 0 after answer(). `wants_tail`: the last `tail` bytes are
-    asked for first. `etag` (str) is the server's mark of the file, "" if unknown."""
+    """One file of `size` bytes. Who keeps what comes sets `offset`, so many bytes from the
+    beginning, and `has_tail`: the last `tail` bytes, which are asked for first; and forgets both
+    when `restarts` has grown. `etag` (str) is the server's mark of the file, "" if unknown."""
 
-    def __init__(self, size, tail=0, offset=0, etag=""):
+    def __init__(self, size, tail, offset=0, etag="", has_tail=False):
         self.size = size
         self.offset = offset
         self.etag = etag
-        self.wants_tail = tail > 0 and not offset
+        self.has_tail = has_tail
         self._tail = tail
+        self._tail_first = not offset
         self._tries = 0
-        self._restarts = 0
-        self._without_range = False
+        self.restarts = 0
+        self._with_range = True
+
+    @property
+    def wants_tail(self):
+        return self._tail_first and not self.has_tail
 
     def fields(self):
         """The header fields (pairs of str) of the next request."""
-        if self._without_range:
+        if not self._with_range:
             return ()
         if self.wants_tail:
             return (("Range", "bytes=-%d" % self._tail),)
-        if not self.offset:
-            return ()
-        wanted = ("Range", "bytes=%d-" % self.offset)
+        last = str(self.size - self._tail - 1) if self.has_tail else ""
+        wanted = ("Range", "bytes=%d-%s" % (self.offset, last))
         # A weak mark does not vouch for the bytes, so no server compares it.
         if not self.etag or self.etag.startswith("W/"):
             return (wanted,)
@@ -84,8 +85,8 @@ class Download:
         etag = fields.get(b"etag", b"")
         event = self._judge(status, fields, length, etag)
         if event == WHOLE:
-            self.wants_tail = False
-            if self.offset:
+            self._tail_first = False
+            if self.offset or (self.etag and etag != self.etag.encode()):
                 self._start_over()
                 self._count(event)
         behaviour = self.happened(event)
@@ -98,8 +99,10 @@ class Download:
         behaviour = BEHAVIOUR[event][0]
         if behaviour == ASK:
             self._start_over()
-            self._without_range = event in _RANGE_IS_BAD
-            self.wants_tail = self._tail > 0 and not self._without_range
+            if event == CHANGED:
+                self._tail_first = True
+            else:  # it is the Range that is bad
+                self._tail_first = self._with_range = False
         if behaviour != TAKE:
             self._count(event)
         return behaviour
@@ -114,14 +117,15 @@ class Download:
         self._tries = 0
 
     def _start_over(self):
-        self._restarts += 1
+        self.restarts += 1
         self.offset = 0
         self.etag = ""
+        self.has_tail = False
 
     def _count(self, event):
         self._tries += 1
         behaviour, code, reason = BEHAVIOUR[event]
-        if behaviour == GIVE_UP or self._tries > _MAX_TRIES or self._restarts > _MAX_RESTARTS:
+        if behaviour == GIVE_UP or self._tries > _MAX_TRIES or self.restarts > _MAX_RESTARTS:
             raise UpdateError(reason, None, code)
 
     def _judge(self, status, fields, length, etag):

@@ -2,7 +2,6 @@
 the CRC-32 of that (a hash could not be stored). Document "OTA 断点续传". Pure, over a journal."""
 
 import struct
-from binascii import crc32
 
 from iothub.compat import const
 
@@ -68,22 +67,7 @@ def forget(journal):
     journal.save(b"")
 
 
-def wear(size, interval_bytes=INTERVAL_BYTES):
-    """How many records one update of so many bytes writes, without cuts."""
-    # One when it begins, one when it is installed, and one when that was told.
-    return (size - 1) // interval_bytes + 3
-
-
-def read_again(target, offset, view, hashes):
-    """Reads the first `offset` bytes of a target through `view` and updates the `hashes` with
-    them. A generator, which gives the CRC-32 so far after each block, and last the whole one."""
-    crc = 0
-    at = 0
-    while at < offset:
-        part = view[: min(len(view), offset - at)]
-        target.read(at, part)
-        crc = crc32(part, crc)
-        for each in hashes:
-            each.update(part)
-        at += len(part)
-        yield crc
+def wear(image_bytes, interval_bytes=INTERVAL_BYTES):
+    """How many records an update with an image of so many bytes writes, without cuts: on the way,
+    at its end, before it is installed, and when the cloud knows."""
+    return image_bytes // interval_bytes + 3

@@ -1,0 +1,202 @@
+from iothub.errors import DeadlineError, LinkError, ProtocolError, TlsError, UpdateError
+from iothub.update import download
+from iothub.update.download import ASK, BEHAVIOUR, GIVE_UP, RENEW, RETRY, TAKE, Download
+
+from host_tests.unit.iothub.expect import raises
+
+SIZE = 100000
+TAIL = 512
+ETAG = '"abc-1"'
+
+
+def running(offset=40960, etag=ETAG, has_tail=True):
+    return Download(SIZE, TAIL, offset, etag, has_tail)
+
+
+def part(first, last, size=SIZE, etag=ETAG):
+    value = "bytes %d-%d/%s" % (first, last, size)
+    return {b"content-range": value.encode(), b"etag": etag.encode()}
+
+
+def test_the_tail_is_asked_for_first_then_the_rest():
+    asked = Download(SIZE, TAIL)
+    assert asked.wants_tail
+    assert asked.fields() == (("Range", "bytes=-512"),)
+    assert asked.answer(206, part(99488, 99999), 512) == TAKE
+    asked.has_tail = True
+    assert not asked.wants_tail
+    assert asked.fields() == (("Range", "bytes=0-99487"), ("If-Range", ETAG))
+    assert asked.answer(206, part(0, 99487), 99488) == TAKE
+    asked.offset = 99488
+    assert asked.restarts == 0
+
+
+def test_what_was_begun_goes_on_at_the_offset():
+    assert running().fields() == (("Range", "bytes=40960-99487"), ("If-Range", ETAG))
+    without_tail = running(has_tail=False)
+    assert not without_tail.wants_tail
+    assert without_tail.fields() == (("Range", "bytes=40960-"), ("If-Range", ETAG))
+
+
+def test_a_weak_etag_or_none_is_not_asked_about():
+    for etag in ("", 'W/"abc"'):
+        assert running(etag=etag).fields() == (("Range", "bytes=40960-99487"),)
+
+
+# status, fields, Content-Length: the event, for a download that has 40960 bytes and the tail.
+ANSWERS: tuple = (
+    (206, part(40960, 99487), 58528, download.PART),
+    (206, part(40960, 99999), None, download.PART),
+    (206, part(40960, 50000), 9041, download.PART),
+    (206, part(40960, 99487, "*"), None, download.PART),
+    (206, {b"content-range": b"Bytes 40960-99487/100000"}, None, download.PART),
+    (200, {b"etag": b'"new"'}, SIZE, download.WHOLE),
+    (200, {}, None, download.WHOLE),
+    (416, {b"content-range": b"bytes */100000"}, 0, download.BEYOND),
+    (403, {}, 10, download.FORBIDDEN),
+    (404, {}, 10, download.ABSENT),
+    (410, {}, 10, download.ABSENT),
+    (408, {}, 10, download.BUSY),
+    (429, {}, 10, download.BUSY),
+    (500, {}, 10, download.BUSY),
+    (503, {}, 10, download.BUSY),
+    (599, {}, 10, download.BUSY),
+    (400, {}, 10, download.REFUSED),
+    (401, {}, 10, download.REFUSED),
+    (204, {}, 0, download.REFUSED),
+    (302, {}, 0, download.REFUSED),
+    (206, {}, 58528, download.WRONG_RANGE),
+    (206, part(0, 99487), None, download.WRONG_RANGE),
+    (206, part(40961, 99487), None, download.WRONG_RANGE),
+    (206, part(40960, 40959), None, download.WRONG_RANGE),
+    (206, part(40960, 100000), None, download.WRONG_RANGE),
+    (206, part(40960, 99487), 58527, download.WRONG_RANGE),
+    (206, {b"content-range": b"items 40960-99487/100000"}, None, download.WRONG_RANGE),
+    (206, {b"content-range": b"bytes 40960-99487"}, None, download.WRONG_RANGE),
+    (206, {b"content-range": b"bytes +40960-99487/100000"}, None, download.WRONG_RANGE),
+    (206, {b"content-range": b"bytes 40960-9999999999/*"}, None, download.WRONG_RANGE),
+    (206, part(40960, 99487, 100001), None, download.WRONG_SIZE),
+    (200, {}, SIZE - 1, download.WRONG_SIZE),
+    (206, part(40960, 99487, etag='"other"'), None, download.CHANGED),
+)
+
+
+def test_what_every_answer_is():
+    for status, fields, length, event in ANSWERS:
+        asked = running()
+        behaviour, code, reason = BEHAVIOUR[event]
+        if behaviour == GIVE_UP:
+            error = raises(UpdateError, asked.answer, status, fields, length)
+            assert (error.code, error.reason) == (code, reason), status
+            continue
+        assert asked.answer(status, fields, length) == behaviour, (status, fields)
+        begins_anew = event in (
+            download.WHOLE,
+            download.BEYOND,
+            download.WRONG_RANGE,
+            download.CHANGED,
+        )
+        assert (asked.offset == 0) == begins_anew, (status, fields)
+        assert asked.restarts == begins_anew
+
+
+# An error on the way: the event.
+ERRORS = (
+    (LinkError("reset"), download.CUT_OFF),
+    (DeadlineError("stalled"), download.CUT_OFF),
+    (ProtocolError("not HTTP"), download.BROKEN),
+    (TlsError("unknown CA"), download.BROKEN),
+)
+
+
+def test_what_every_error_is():
+    for error, event in ERRORS:
+        asked = running()
+        assert asked.failed(error) == BEHAVIOUR[event][0] == RETRY
+        assert asked.offset == 40960
+
+
+def test_the_tables_have_every_event():
+    met = [event for _, _, _, event in ANSWERS] + [event for _, event in ERRORS]
+    assert sorted(set(met)) == list(range(len(BEHAVIOUR)))
+    used = [behaviour for behaviour, _, _ in BEHAVIOUR]
+    assert sorted(set(used)) == [TAKE, ASK, RENEW, RETRY, GIVE_UP]
+
+
+def test_every_event_ends_when_it_comes_too_often():
+    for event, (behaviour, code, reason) in enumerate(BEHAVIOUR):
+        if event in (download.PART, download.WHOLE):
+            continue
+        asked = running()
+        count = 0
+        while count < 30:
+            try:
+                assert asked.happened(event) == behaviour
+            except UpdateError as e:
+                assert (e.code, e.reason, e.phase) == (code, reason, "update")
+                break
+            count += 1
+        assert (count == 0) == (behaviour == GIVE_UP), event
+        assert count < 12, event
+
+
+def test_bytes_that_come_keep_it_going():
+    asked = running()
+    for _ in range(1000):
+        assert asked.happened(download.CUT_OFF) == RETRY
+        asked.progressed()
+
+
+def test_a_file_that_always_begins_anew_ends_all_the_same():
+    # A server without Range on a link that breaks: bytes come, and are never enough.
+    asked = running()
+    starts = 0
+    while starts < 100:
+        asked.offset = 5000
+        asked.progressed()
+        try:
+            assert asked.answer(200, {}, SIZE) == TAKE
+        except UpdateError as e:
+            assert e.code == -1
+            break
+        starts += 1
+    assert starts == 8
+
+
+def test_a_server_without_range_gives_all_at_once():
+    asked = Download(SIZE, TAIL)
+    assert asked.answer(200, {b"etag": ETAG.encode()}, SIZE) == TAKE
+    assert not asked.wants_tail
+    assert (asked.restarts, asked.etag) == (0, ETAG)
+
+
+def test_after_a_bad_range_it_asks_without():
+    wrong: tuple = (part(0, 5), {})
+    for fields in wrong:
+        asked = running()
+        assert asked.answer(206, fields, None) == ASK
+        assert asked.fields() == ()
+        assert not asked.wants_tail and not asked.has_tail
+        assert asked.answer(200, {}, SIZE) == TAKE
+
+
+def test_after_another_etag_the_tail_is_asked_for_again():
+    asked = running()
+    assert asked.answer(206, part(40960, 99487, etag='"new"'), None) == ASK
+    assert asked.wants_tail
+    assert asked.fields() == (("Range", "bytes=-512"),)
+
+
+def test_a_tail_of_another_file_is_not_kept():
+    asked = Download(SIZE, TAIL)
+    assert asked.answer(206, part(99488, 99999), 512) == TAKE
+    asked.has_tail = True
+    # If-Range tells the server to send the whole of the file it has now.
+    assert asked.answer(200, {b"etag": b'"new"'}, SIZE) == TAKE
+    assert (asked.has_tail, asked.restarts, asked.etag) == (False, 1, '"new"')
+
+
+def test_an_etag_that_is_too_long_is_not_kept():
+    asked = Download(SIZE, TAIL)
+    assert asked.answer(200, {b"etag": b"x" * 129}, SIZE) == TAKE
+    assert asked.etag == ""
