@@ -34,16 +34,18 @@ def trailer_bytes(
     bytecode=6,
     pair=(PRIVATE, PUBLIC),
     size=None,
+    unpacked=0,
 ):
     """The trailer of `image` (bytes); `pair` None leaves it unsigned."""
     private, public = pair or (None, b"")
     signed = struct.pack(
-        ">4sBBHII8s32s12s20s32s8s",
+        ">4sBBHIII8s32s12s20s32s4s",
         b"IHU\x01",
         kind,
         bytecode,
         len(public),
         len(image) if size is None else size,
+        unpacked,
         sequence,
         sha256(public).digest()[:8],
         sha256(image).digest(),

@@ -43,10 +43,11 @@ def refusal(data, **changes):
 
 
 def test_a_trailer_says_what_it_is_of():
-    trailer = image.parse(trailer_bytes(CONTENT))
+    trailer = image.parse(trailer_bytes(CONTENT, unpacked=9000))
     assert trailer.kind == image.BUNDLE
     assert (trailer.product, trailer.board, trailer.version) == (PRODUCT, BOARD, VERSION)
     assert (trailer.size, trailer.sequence, trailer.bytecode) == (len(CONTENT), 7, 6)
+    assert trailer.unpacked == 9000
     assert trailer.sha256 == sha256(CONTENT).digest()
     assert len(trailer.signature) == 256
     assert "bundle 1.2.3 for pico_w, sequence 7, 204 bytes" in image.describe(trailer)
@@ -108,9 +109,9 @@ def test_what_is_no_trailer_is_told():
         data[256:] + data[:256],
         data[:-1] + b"\x01",  # behind the signature of a shorter key
         data[:6] + b"\x01\x01" + data[8:],  # no size of a key
-        data[:88] + b"\xff" * 32 + data[120:],  # a version that is no text
-        data[:88] + bytes(32) + data[120:],  # none
-        data[:88] + b"1\x002" + data[91:],
+        data[:92] + b"\xff" * 32 + data[124:],  # a version that is no text
+        data[:92] + bytes(32) + data[124:],  # none
+        data[:92] + b"1\x002" + data[95:],
     ):
         raises(UpdateError, image.parse, broken)
 

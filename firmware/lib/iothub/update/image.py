@@ -24,12 +24,12 @@ HEAD_BYTES = const(48)
 MAX_KEYS = const(2)  # one in use and the next
 
 # Magic with the format's version, kind, bytecode version (0: none), bytes of signature, bytes of
-# the image without trailer, sequence, key id, SHA-256 of the image, product, board, version; then
-# zeros, and behind _SIGNED_BYTES the signature, filled up with zeros.
-_FIELDS = ">4sBBHII8s32s12s20s32s"
+# the image without trailer, bytes of flash it unpacks to, sequence, key id, SHA-256 of the image,
+# product, board, version; then zeros, and behind _SIGNED_BYTES the signature, filled up with zeros.
+_FIELDS = ">4sBBHIII8s32s12s20s32s"
 _MAGIC = b"IHU\x01"
 _SIGNED_BYTES = const(128)
-_FIELDS_BYTES = const(120)
+_FIELDS_BYTES = const(124)
 
 # DigestInfo of a SHA-256 digest: RFC 8017, 9.2 note 1.
 _SHA256_PREFIX = b"010\r\x06\t`\x86H\x01e\x03\x04\x02\x01\x05\x00\x04 "
@@ -47,8 +47,9 @@ _CHIP_AT = const(12)
 
 class Trailer:
     """kind (BUNDLE, ESP32_APPLICATION), product, board, version (str), sequence (int, which grows
-    with each release), size (bytes of the image without trailer), sha256 (bytes), bytecode (the
-    .mpy version its files have, 0: none), key_id (bytes) and signature (bytes; b"" unsigned)."""
+    with each release), size (bytes of the image without trailer), unpacked (bytes of flash that its
+    files take, 0 for an application), sha256 (bytes), bytecode (the .mpy version its files have,
+    0: none), key_id (bytes) and signature (bytes; b"" unsigned)."""
 
     def __init__(self, data):
         (
@@ -57,6 +58,7 @@ class Trailer:
             self.bytecode,
             signature_bytes,
             self.size,
+            self.unpacked,
             self.sequence,
             self.key_id,
             self.sha256,
@@ -133,6 +135,15 @@ def check_head(trailer, head, chip=None):
         raise UpdateError("a merged file with bootloader; make ota-pack takes the application out")
     if chip is not None and chip_of(head) != chip:
         raise UpdateError("made for chip %d, not %d" % (chip_of(head), chip))
+
+
+def kind_of(head):
+    """The kind of an image that begins so, while its trailer is not known. Raises UpdateError."""
+    if bytes(head[:3]) == _BUNDLE_MAGIC:
+        return BUNDLE
+    if head[0] != _ESP32_MAGIC:
+        raise UpdateError("neither a bundle nor an ESP32 application")
+    return ESP32_APPLICATION
 
 
 def verify(trailer, digest):
