@@ -4,20 +4,21 @@ import socket
 from dataclasses import dataclass, field
 
 _ANY = ("", "0.0.0.0", "::")
+_NAMED = ("tls", "ws", "wss", "cloud")
 # What a client of each transport is told to connect to, as device.json names them.
 TRANSPORT_LISTENERS = {"tcp": "tcp", "tls": "tls", "psk": "tls", "ws": "ws", "wss": "wss"}
 
 
 @dataclass(slots=True)
 class Address:
-    """`ports` by listener (tcp, tls, ws, wss), those that listen only."""
+    """`ports` by listener (tcp, tls, ws, wss, cloud), those that listen only."""
 
     host: str
     ports: dict[str, int] = field(default_factory=dict)
 
     def named_ports(self) -> dict[str, int | None]:
         """The ports as the ready line, the API and the command line name them."""
-        names = {"mqtt_port": "tcp", "tls_port": "tls", "ws_port": "ws", "wss_port": "wss"}
+        names = {"mqtt_port": "tcp"} | {f"{name}_port": name for name in _NAMED}
         return {name: self.ports.get(listener) for name, listener in names.items()}
 
     def port(self, transport: str) -> int | None:

@@ -14,6 +14,7 @@ from tools.hub.broker.broker import Broker
 from tools.hub.broker.commit import CommitCycle
 from tools.hub.broker.context import Context
 from tools.hub.clock import HubClock
+from tools.hub.cloud.api import CloudApi
 from tools.hub.config import HubConfig
 from tools.hub.events import Records
 from tools.hub.faults import Faults
@@ -75,16 +76,21 @@ class Hub:
         """Listen everywhere. Raises ListenError, with nothing left open."""
         host_names = [self.address.host, socket.gethostname()]
         self._listeners = Listeners(self.broker, self.authority, host_names)
+        self.cloud = CloudApi(
+            self.broker, self.provisioning, self.address, self.authority, host_names
+        )
         self._api = ApiServer(
             self.broker, self.provisioning, self.address, self.authority, self.iotmq
         )
         try:
             self.address.ports |= await self._listeners.start()
             await self.iotmq.start()
+            await self.cloud.start()
             self.api_port = await self._api.start()
         except BaseException:
             self._listeners.stop()
             self.iotmq.stop()
+            await self.cloud.stop()
             raise
 
     async def __aexit__(
@@ -99,6 +105,7 @@ class Hub:
         for watcher in self.records.watchers:
             watcher.end()
         await self._api.stop()
+        await self.cloud.stop()
         self.broker.shut_down()
         self.iotmq.shut_down()
         for _ in range(_CLOSING_ROUNDS):

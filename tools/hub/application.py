@@ -44,11 +44,16 @@ def set_enabled(broker: Broker, device: Device, enabled: bool) -> None:
 
 def remove_device(broker: Broker, device: Device) -> None:
     """Drop a device and forget it, with its session and what it is owed."""
-    broker.drop(device.identity, "the device was removed")
-    session = broker.sessions.get(device.identity)
-    if session is not None:
-        broker.sessions.forget(session, "the device was removed")
+    end_session(broker, device.identity, "the device was removed")
     broker.context.registry.remove_device(device)
+
+
+def end_session(broker: Broker, identity: Identity, reason: str) -> None:
+    """End a device's connection, and forget its session with what it is owed."""
+    broker.drop(identity, reason)
+    session = broker.sessions.get(identity)
+    if session is not None:
+        broker.sessions.forget(session, reason)
 
 
 def addressed_device(topic: str) -> Identity | None:

@@ -25,6 +25,7 @@ CLOUD_NAMES = tuple(
         *("ap-guangzhou.iothub", "us-east.iothub"),
     )
 )
+CLOUD_API_NAMES = ("*.tencentcloudapi.com",)
 _RENEW_BEFORE = timedelta(days=30)
 
 
@@ -49,7 +50,8 @@ class Authority:
 
     def server_credentials(self, host_names: list[str]) -> list[Credential]:
         """One for each kind of key, for these names and the cloud's; made again when it must."""
-        names = list(dict.fromkeys([*host_names, "localhost", "127.0.0.1", "::1", *CLOUD_NAMES]))
+        cloud = (*CLOUD_NAMES, *CLOUD_API_NAMES)
+        names = list(dict.fromkeys([*host_names, "localhost", "127.0.0.1", "::1", *cloud]))
         return [self._server_credential(names, kind) for kind in SERVER_KEY_KINDS]
 
     def issue_device(self, client_id: str, kind: Kind) -> Credential:

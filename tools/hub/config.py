@@ -17,6 +17,8 @@ class HubConfig:
     tls_port: int | None = None
     ws_port: int | None = None
     wss_port: int | None = None
+    # The cloud API; the cloud's is 443.
+    cloud_port: int | None = None
     # The HTTP gateway; the cloud's ports are 80 and 443.
     http_port: int | None = None
     https_port: int | None = None

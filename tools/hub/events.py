@@ -24,6 +24,7 @@ SERVICE = "service"
 SESSION = "session"
 STATE = "state"  # a sub-device is online or offline
 REGISTRY = "registry"
+CLOUD_API = "cloud_api"
 REGISTER = "register"  # a device registered itself
 DEVICE_LOG = "device_log"  # a line of its own log that a device uploaded
 FAULT = "fault"

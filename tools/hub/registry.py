@@ -187,20 +187,15 @@ class Registry:
         name: str,
         certificate: bytes | None = None,
         registered: bool = False,
-        secret: str | None = None,
     ) -> Device:
-        """A device of a certificate product can log in only with the `certificate` (DER) given;
-        another's `secret` (base64 text) is made up unless it is given.
+        """A device of a certificate product can log in only with the `certificate` (DER) given.
 
         `registered`: by dynamic registration.
         """
         product = self.check_new_device(product_id, name)
-        if product.auth != "key":
-            secret = None
-        elif secret is None:
+        secret = None
+        if product.auth == "key":
             secret = base64.b64encode(secrets.token_bytes(DEVICE_SECRET_BYTES)).decode()
-        else:
-            check_secret(secret)
         identity, now_ms = Identity(product_id, name), self._clock.now_ms()
         device = Device(identity, secret, True, now_ms, None, certificate, registered)
         self._store.later(

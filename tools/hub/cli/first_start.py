@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from tools.hub.app import Hub
+from tools.hub.cloud.keys import KEYS_FILE
 from tools.hub.identity import Identity
 from tools.hub.provisioning import (
     DEVICE_FILE,
@@ -49,6 +50,8 @@ def print_welcome(console: Console, hub: Hub, data: Path, device_file: Path | No
     table.add_row("", f"{host}:{ports['tls']} (TLS, and TLS-PSK)")
     table.add_row("", f"ws://{host}:{ports['ws']}/mqtt")
     table.add_row("", f"wss://{host}:{ports['wss']}/mqtt")
+    if "cloud" in ports:
+        table.add_row("cloud API", f"https://{host}:{ports['cloud']} (keys: {data / KEYS_FILE})")
     table.add_row("CA", f"{authority_file(data).with_suffix('.pem')} (DER beside it)")
     table.add_row("API", f"http://127.0.0.1:{hub.api_port}")
     lines = "mosquitto_pub and others need a signed login; add a device to get its secret."

@@ -30,6 +30,7 @@ _PORTS = {
     "tls": (8883, "port for TLS and TLS-PSK"),
     "ws": (8080, "port for WebSocket"),
     "wss": (8443, "port for secure WebSocket"),
+    "cloud": (8543, "port for the cloud API"),
 }
 # Beside connections: the listeners, the database, the API's clients.
 _SPARE_FILES = 256
@@ -92,6 +93,7 @@ async def _serve(options: argparse.Namespace, console: Console | None) -> None:
         tls_port=_port_of(options, "tls"),
         ws_port=_port_of(options, "ws"),
         wss_port=_port_of(options, "wss"),
+        cloud_port=_port_of(options, "cloud"),
         api_port=options.api_port,
         database=str(data / DATABASE_FILE),
         data=data,

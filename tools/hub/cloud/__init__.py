@@ -1,0 +1,1 @@
+"""The vendor's cloud API (`iotcloud`) for what an application does: names, shapes and codes."""

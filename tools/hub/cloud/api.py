@@ -1,0 +1,57 @@
+"""The cloud API assembled: its actions, its keys and its port."""
+
+from tools.hub.address import Address
+from tools.hub.authority import Authority
+from tools.hub.broker.broker import Broker
+from tools.hub.cloud.actions import Action
+from tools.hub.cloud.devices import Devices
+from tools.hub.cloud.keys import ApiKeys
+from tools.hub.cloud.messages import Messages
+from tools.hub.cloud.products import Products
+from tools.hub.cloud.server import CloudServer
+from tools.hub.provisioning import Provisioning
+from tools.hub.transport.openssl import certificate_context
+
+
+class CloudApi:
+    """Listens where `HubConfig.cloud_port` says, or nowhere."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        provisioning: Provisioning,
+        address: Address,
+        authority: Authority,
+        host_names: list[str],
+    ) -> None:
+        """Raises FileError."""
+        context = broker.context
+        self._config = context.config
+        self._address = address
+        self.keys = ApiKeys(context.config.data)
+        actions: dict[str, Action] = {}
+        for domain in (
+            Products(context.registry, context.store),
+            Devices(broker, provisioning),
+            Messages(broker),
+        ):
+            actions |= domain.actions()
+        credentials = authority.server_credentials(host_names)
+        tls = certificate_context(
+            (each.certificate_pem + each.key_pem for each in credentials),
+            authority.certificate_pem,
+        )
+        self._server = CloudServer(
+            actions, self.keys.find, context.clock, context.records, context.store, tls
+        )
+
+    async def start(self) -> None:
+        """Raises ListenError or FileError."""
+        config = self._config
+        if config.cloud_port is not None:
+            port = await self._server.start(config.host, config.cloud_port)
+            self._address.ports["cloud"] = port
+            self.keys.write(self._address)
+
+    async def stop(self) -> None:
+        await self._server.stop()
