@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 _ANY = ("", "0.0.0.0", "::")
 _NAMED = ("tls", "ws", "wss", "cloud")
 # What a client of each transport is told to connect to, as device.json names them.
+_NAMED = ("tls", "ws", "wss", "http", "https")
 TRANSPORT_LISTENERS = {"tcp": "tcp", "tls": "tls", "psk": "tls", "ws": "ws", "wss": "wss"}
 
 
 @dataclass(slots=True)
 class Address:
-    """`ports` by listener (tcp, tls, ws, wss, cloud), those that listen only."""
+    """`ports` by listener (tcp, tls, ws, wss, http, https, cloud), those that listen only."""
 
     host: str
     ports: dict[str, int] = field(default_factory=dict)

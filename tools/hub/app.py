@@ -18,6 +18,7 @@ from tools.hub.cloud.api import CloudApi
 from tools.hub.config import HubConfig
 from tools.hub.events import Records
 from tools.hub.faults import Faults
+from tools.hub.gateways import Gateways
 from tools.hub.iotmq.service import IotMq
 from tools.hub.listeners import Listeners
 from tools.hub.provisioning import Provisioning
@@ -76,6 +77,7 @@ class Hub:
         """Listen everywhere. Raises ListenError, with nothing left open."""
         host_names = [self.address.host, socket.gethostname()]
         self._listeners = Listeners(self.broker, self.authority, host_names)
+        self._gateways = Gateways(self.broker, self.provisioning, self.authority, host_names)
         self.cloud = CloudApi(
             self.broker, self.provisioning, self.address, self.authority, host_names
         )
@@ -84,12 +86,14 @@ class Hub:
         )
         try:
             self.address.ports |= await self._listeners.start()
+            self.address.ports |= await self._gateways.start()
             await self.iotmq.start()
             await self.cloud.start()
             self.api_port = await self._api.start()
         except BaseException:
             self._listeners.stop()
             self.iotmq.stop()
+            await self._gateways.stop()
             await self.cloud.stop()
             raise
 
@@ -106,6 +110,7 @@ class Hub:
             watcher.end()
         await self._api.stop()
         await self.cloud.stop()
+        await self._gateways.stop()
         self.broker.shut_down()
         self.iotmq.shut_down()
         for _ in range(_CLOSING_ROUNDS):

@@ -22,7 +22,7 @@ CLOUD_NAMES = tuple(
     f"*.{region}.tencentdevices.com"
     for region in (
         *("iotcloud", "us-east.iotcloud", "europe.iothub", "ap-bangkok.iothub"),
-        *("ap-guangzhou.iothub", "us-east.iothub"),
+        *("ap-guangzhou.iothub", "us-east.iothub", "gateway"),
     )
 )
 CLOUD_API_NAMES = ("*.tencentcloudapi.com",)

@@ -68,4 +68,5 @@ class Listeners:
             (each.certificate_pem + each.key_pem for each in credentials),
             self._authority.certificate_pem,
         )
-        return TlsServer(context, self._broker.context.registry.key)
+        registry = self._broker.context.registry
+        return TlsServer(context, registry.key, registry.authorities)

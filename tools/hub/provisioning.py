@@ -10,11 +10,13 @@ from tools.hub.authority import Authority
 from tools.hub.files import PRIVATE, PUBLIC, write_files
 from tools.hub.identity import Identity
 from tools.hub.registry import Device, Registry
-from tools.pki import Credential
+from tools.pki import Credential, PkiError
 from tools.pki.issuing import Kind
 
 DEVICES_FOLDER = "devices"
 DEVICE_FILE = "device.json"
+# The other services of a device.json: by which listener, if it is there, and how that is called.
+_SERVICES = {"http": {"https": "https", "http": "http"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,17 @@ class Provisioning:
         self._address = address
         self._data = data
 
-    async def add_device(self, product_id: str, name: str, key_kind: Kind = "rsa") -> NewDevice:
+    async def add_device(
+        self, product_id: str, name: str, key_kind: Kind = "rsa", registered: bool = False
+    ) -> NewDevice:
         """Raises RegistryError, or FileError when its files cannot be written.
 
         `key_kind` is for certificates: the cloud's are RSA, and only RSA signs a wss login.
+        `registered`: by dynamic registration.
         """
         product = self._registry.check_new_device(product_id, name)
         if product.auth != "cert":
-            return NewDevice(self._registry.add_device(product_id, name))
+            return NewDevice(self._registry.add_device(product_id, name, registered=registered))
         # An RSA key takes a tenth of a second, and may take much longer.
         credential = await asyncio.to_thread(
             self._authority.issue_device, product_id + name, key_kind
@@ -52,8 +57,36 @@ class Provisioning:
         # First the files: without them a device would be of no use.
         identity = Identity(product_id, name)
         folder = self._write(self._data, identity, credential) if self._data else None
-        device = self._registry.add_device(product_id, name, credential.certificate_der)
+        device = self._registry.add_device(
+            product_id, name, credential.certificate_der, registered
+        )
         return NewDevice(device, credential, folder)
+
+    async def credential(self, device: Device) -> Credential:
+        """What a device with a certificate was given. Where its files are gone, or were never
+        written, another certificate takes the place of the old. Raises FileError."""
+        kept = self._read(device)
+        if kept is not None:
+            return kept
+        identity = device.identity
+        credential = await asyncio.to_thread(
+            self._authority.issue_device, identity.client_id, "rsa"
+        )
+        if self._data is not None:
+            self._write(self._data, identity, credential)
+        self._registry.set_certificate(device, credential.certificate_der)
+        return credential
+
+    def _read(self, device: Device) -> Credential | None:
+        if self._data is None:
+            return None
+        folder = self._data / DEVICES_FOLDER / device.identity.path
+        try:
+            certificate = (folder / "certificate.pem").read_bytes()
+            kept = Credential.from_pem(certificate, (folder / "private_key.pem").read_bytes())
+        except (OSError, PkiError):
+            return None
+        return kept if kept.certificate_der == device.certificate else None
 
     def _write(self, data: Path, identity: Identity, credential: Credential) -> Path:
         folder = (data / DEVICES_FOLDER / identity.path).resolve()
@@ -92,6 +125,12 @@ def address_settings(address: Address, transport: str, data: Path) -> dict[str, 
     }
     if transport in ("ws", "wss"):
         settings["websocket_path"] = "/mqtt"
+    for service, listeners in _SERVICES.items():
+        for listener, way in listeners.items():
+            if listener in address.ports:
+                port = address.ports[listener]
+                settings[service] = {"transport": way, "host": address.host, "port": port}
+                break
     return settings
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from tools.hub.address import Address
-from tools.hub.api import devices, messages, operations
+from tools.hub.api import devices, messages, operations, registration
 from tools.hub.api import iotmq as iotmq_routes
 from tools.hub.api.errors import ApiError, error_response
 from tools.hub.authority import Authority
@@ -45,6 +45,7 @@ class ApiServer:
             messages.routes(broker),
             operations.routes(broker, address, authority),
             iotmq_routes.routes(iotmq),
+            registration.routes(broker.context.registry),
         ):
             application.add_routes(routes)
         # A `/watch` that does not end by itself is cut after a second.

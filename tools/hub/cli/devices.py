@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from tools.hub.cli import registration
 from tools.hub.cli.client import HubClient, add_hub_options
 from tools.hub.cli.output import console, print_fields, print_json, print_table
 from tools.hub.topics import Permission
@@ -17,6 +18,8 @@ def add_commands(commands: Any) -> None:
     _command(product, "list", "list products", _list_products)
     remove = _command(product, "remove", "remove a product without devices", _remove)
     remove.add_argument("product", help="product id")
+
+    registration.add_to(product)
 
     device = _group(commands, "device", "add, list, show, enable, disable and remove devices")
     add = _command(

@@ -31,6 +31,8 @@ _PORTS = {
     "ws": (8080, "port for WebSocket"),
     "wss": (8443, "port for secure WebSocket"),
     "cloud": (8543, "port for the cloud API"),
+    "http": (8081, "port of the HTTP gateway"),
+    "https": (8444, "port of the HTTPS gateway"),
 }
 # Beside connections: the listeners, the database, the API's clients.
 _SPARE_FILES = 256
@@ -61,6 +63,13 @@ def add_commands(commands: _Commands) -> None:
         help="what the sample device.json connects by (default: what it says, first tcp)",
     )
     add("--clock-offset-s", type=int, default=0, metavar="S", help="shift the hub's clock")
+    add(
+        "--max-http-skew-s",
+        type=int,
+        metavar="S",
+        help="refuse HTTP requests whose timestamp is further off, or that come again "
+        "(default: take any, as the documents set no limit)",
+    )
     add("--no-sample", action="store_true", help="create no sample product on a first start")
     add("--log-file", type=Path, metavar="FILE", help="write the log as JSON lines to FILE")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info")
@@ -94,10 +103,13 @@ async def _serve(options: argparse.Namespace, console: Console | None) -> None:
         ws_port=_port_of(options, "ws"),
         wss_port=_port_of(options, "wss"),
         cloud_port=_port_of(options, "cloud"),
+        http_port=_port_of(options, "http"),
+        https_port=_port_of(options, "https"),
         api_port=options.api_port,
         database=str(data / DATABASE_FILE),
         data=data,
         clock_offset_s=options.clock_offset_s,
+        max_http_skew_s=options.max_http_skew_s,
     )
     _allow_open_files(config.max_connections + _SPARE_FILES)
     stop = asyncio.Event()

@@ -23,6 +23,14 @@ def certificate_context(credentials_pem: Iterable[bytes], authority_pem: bytes) 
 
     A client may show a certificate; one that does must have it from the authority.
     """
+    context = open_context(credentials_pem)
+    context.load_verify_locations(cadata=authority_pem.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def open_context(credentials_pem: Iterable[bytes]) -> ssl.SSLContext:
+    """The same for a server that asks nobody for a certificate."""
     context = _server_context()
     for credential_pem in credentials_pem:
         # Python's ssl reads them from files only.
@@ -30,8 +38,6 @@ def certificate_context(credentials_pem: Iterable[bytes], authority_pem: bytes) 
             file.write(credential_pem)
             file.flush()
             context.load_cert_chain(file.name)
-    context.load_verify_locations(cadata=authority_pem.decode())
-    context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

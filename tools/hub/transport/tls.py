@@ -1,6 +1,7 @@
 """TLS over a stream: the ClientHello decides between a certificate and a pre-shared key."""
 
 import ssl
+from collections.abc import Sequence
 
 from tools.hub.transport import openssl
 from tools.hub.transport.client_hello import (
@@ -20,9 +21,17 @@ MAX_OPENING_BYTES = 2 * MAX_CLIENT_HELLO_BYTES
 class TlsServer:
     """Opens TLS on streams. One port serves both kinds of client."""
 
-    def __init__(self, context: ssl.SSLContext, find_key: FindKey) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        find_key: FindKey,
+        authorities: Sequence[bytes] = (),
+    ) -> None:
+        """`authorities` (DER) are trusted beside the context's; it may grow meanwhile."""
         self._context = context
         self._find_key = find_key
+        self._authorities = authorities
+        self._trusted = 0
 
     async def open(self, below: Stream) -> Stream:
         """The stream inside, after the handshake. Raises StreamBroken or another OSError."""
@@ -33,6 +42,9 @@ class TlsServer:
 
     def _engine(self, hello: ClientHello) -> Engine:
         if not hello.wants_psk:
+            for authority in self._authorities[self._trusted :]:
+                self._context.load_verify_locations(cadata=authority)
+            self._trusted = len(self._authorities)
             return openssl.OpenSslEngine(self._context)
         if openssl.HAS_PSK:
             return openssl.PskEngine(self._find_key)

@@ -1,0 +1,1 @@
+"""The HTTP gateway of devices: registration, publishing and log upload, each a signed POST."""
