@@ -23,41 +23,69 @@ README = Paper(ROOT / "README.md")
 README_ZH = Paper(ROOT / "README.zh-CN.md")
 ARCHITECTURE = Paper(ROOT / "ARCHITECTURE.md")
 CONTRIBUTING = Paper(ROOT / "CONTRIBUTING.md")
+# English and Chinese.
+PAIRS = [
+    (README, README_ZH),
+    *(
+        (Paper(ROOT / f"docs/{name}.md"), Paper(ROOT / f"docs/{name}.zh-CN.md"))
+        for name in ("tls", "trust")
+    ),
+]
 PAPERS = [
-    README,
-    README_ZH,
+    *(paper for pair in PAIRS for paper in pair),
     ARCHITECTURE,
     CONTRIBUTING,
     Paper(ROOT / "CHANGELOG.md"),
     Paper(ROOT / "docs/vocabulary.md"),
 ]
 each_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.path.name)
+each_pair = pytest.mark.parametrize(("english", "chinese"), PAIRS, ids=["README", "tls", "trust"])
 each_readme = pytest.mark.parametrize("readme", [README, README_ZH], ids=["en", "zh"])
 
 
 # Both languages say the same.
 
 
-def test_both_readmes_have_the_same_headings():
-    assert [level for level, _ in README.headings] == [level for level, _ in README_ZH.headings]
+@each_pair
+def test_both_have_the_same_headings(english, chinese):
+    assert [level for level, _ in english.headings] == [level for level, _ in chinese.headings]
 
 
-def test_both_readmes_have_the_same_code():
-    assert README.blocks == README_ZH.blocks
+@each_pair
+def test_both_have_the_same_code(english, chinese):
+    assert english.blocks == chinese.blocks
 
 
-def test_both_readmes_have_tables_of_the_same_shape():
+@each_pair
+def test_both_have_tables_of_the_same_shape(english, chinese):
     def shapes(paper):
         return [[len(row) for row in table] for table in paper.tables]
 
-    assert shapes(README) == shapes(README_ZH)
+    assert shapes(english) == shapes(chinese)
 
 
-def test_both_readmes_link_to_the_same_places():
+@each_pair
+def test_both_have_the_same_figures_in_their_tables(english, chinese):
+    def figures(paper):
+        cells = [cell for table in paper.tables for row in table for cell in row]
+        return [cell for cell in cells if re.fullmatch(r"[\d,.]+", cell)]
+
+    assert figures(english) == figures(chinese)
+
+
+@each_pair
+def test_both_link_to_the_same_places(english, chinese):
     def places(paper):
-        return sorted(link for link in paper.links if not link.startswith("README"))
+        other_language = re.compile(r"\.zh-CN(?=\.md)")
+        links = (other_language.sub("", link).partition("#") for link in paper.links)
+        return sorted(f"{name}#" if anchor else name for name, anchor, _ in links)
 
-    assert places(README) == places(README_ZH)
+    assert places(english) == places(chinese)
+
+
+def test_every_translation_is_compared():
+    translated = {name for name in tracked_files() if name.endswith(".zh-CN.md")}
+    assert translated == {str(chinese.path.relative_to(ROOT)) for _, chinese in PAIRS}
 
 
 # Commands, links, folders.

@@ -1,0 +1,246 @@
+"""Two TLS sessions at once on the emulated Pico W, over its two UARTs: a whole Device that stays
+connected by MQTT, and a download by HTTPS beside it. Their heap together, and what is left.
+
+docs/tls.md has the figures. `make test` measures one pair, `make sweep` all.
+"""
+
+import asyncio
+import hashlib
+import json
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from host_tests.conftest import requires
+from host_tests.e2e.application import Application
+from host_tests.e2e.scenario import run
+from host_tests.peers.tls_servers import (
+    CLIENT_ID,
+    DEVICE_NAME,
+    DEVICE_SECRET,
+    HOST,
+    PRODUCT_ID,
+    Place,
+    mosquitto,
+)
+from tools.pico import EmulatedPico, flash_image
+from tools.pki import issue
+from tools.pki.issuing import Kind
+from tools.size.library_files import library_files
+
+pytestmark = requires("node", "npm", "mosquitto")
+
+ROOT = Path(__file__).resolve().parents[2]
+KIB = 1024
+BODY = bytes(range(256)) * 16
+# MQTT's certificates, whether it is mutual, and those of HTTPS.
+PAIRS = [
+    pytest.param("ec", True, "ec", id="ec, mutual and ec"),
+    pytest.param("ec", False, "ec", marks=pytest.mark.sweep, id="ec and ec"),
+    pytest.param("ec", False, "rsa", marks=pytest.mark.sweep, id="ec and rsa"),
+    pytest.param("ec", True, "rsa", marks=pytest.mark.sweep, id="ec, mutual and rsa"),
+    pytest.param("rsa", False, "rsa", marks=pytest.mark.sweep, id="rsa and rsa"),
+    pytest.param("rsa", True, "rsa", marks=pytest.mark.sweep, id="rsa, mutual and rsa"),
+]
+# Of both sessions: above the heap with all the code and none of them.
+PEAK_LIMIT_BYTES = 62 * KIB
+# What the application may have, at the worst moment; and what it has here, in small pieces.
+LEFT_LIMIT_BYTES = 50 * KIB
+APPLICATION_BYTES = 24 * KIB
+RELEASED_LIMIT_BYTES = KIB
+
+_BOARD = """
+import asyncio, gc, hashlib, json, machine, time
+
+def heap():
+    gc.collect()
+    return gc.mem_alloc()
+
+figures = {"boot": heap(), "total": gc.mem_alloc() + gc.mem_free()}
+uarts = [machine.UART(n, 921600, rxbuf=8192) for n in (0, 1)]
+figures["uarts"] = heap() - figures["boot"]
+
+from iothub import Device, port
+from iothub.net import http, publish, tls, transport
+from iothub.services import publish as _
+
+class Air:
+    def __init__(self, settings):
+        pass
+    async def up(self):
+        pass
+
+class Watched:
+    '''A stream whose every step is looked at.'''
+
+    peak = 0
+
+    def __init__(self, uart, stream):
+        self._uart = uart
+        self._stream = stream
+    def _seen(self, count):
+        Watched.peak = max(Watched.peak, heap())
+        return count
+    def readinto(self, buf):
+        return self._seen(self._stream.readinto(buf))
+    def write(self, buf, size=None):
+        count = self._stream.write(buf, len(buf) if size is None else size)
+        return self._seen(count)
+    def close(self):
+        self._stream = None
+        self._uart.deinit()
+
+class Opening:
+    '''What transport.Opening does, with a UART for TCP.'''
+
+    def __init__(self, address, host, port, security=None, path=None):
+        self.raw = uart = uarts[address]
+        self.pollable = security.wrap(uart, host)
+        self.stream = Watched(uart, self.pollable)
+    def step(self, wait_ms=0):
+        return True
+
+port.Network = Air
+transport.Opening = Opening
+
+async def main(http_port, application_bytes):
+    transport.resolve = lambda host, port: int(port == http_port)
+    device = Device.from_file("/device.json")
+    figures["code"] = heap() - figures["uarts"]  # with the device, and its anchors
+    running = asyncio.create_task(device.run())
+    await device.online(60000)
+    await device.publish("event", "before")
+    figures["steady"] = heap() - figures["uarts"]
+    figures["handshake"] = Watched.peak - figures["uarts"]
+    application = [bytes(496) for _ in range(application_bytes // 512)]
+    ballast = heap() - figures["uarts"] - figures["steady"]
+    Watched.peak = 0
+    started_ms = time.ticks_ms()
+    security = tls.Certificates(tls.load_anchors("/https"))
+    client = await http.follow("https://127.0.0.1:%d/file" % http_port, security)
+    figures["took_ms"] = time.ticks_diff(time.ticks_ms(), started_ms)
+    figures["sha256"] = hashlib.sha256(await client.read(8192)).digest().hex()
+    figures["pair"] = heap() - figures["uarts"] - ballast
+    await device.publish("event", "beside")
+    figures["peak"] = Watched.peak - figures["uarts"] - ballast
+    client.close()
+    client = security = None
+    await device.publish("event", "after")
+    figures["after"] = heap() - figures["uarts"] // 2 - ballast  # the other was let go of
+    figures["error"] = str(device.last_error)
+    await device.stop()
+    await running
+"""
+
+
+class Download:
+    """An HTTPS server with one file. `async with Download(...) as port`."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+
+    async def __aenter__(self) -> int:
+        async def give(_request: web.Request) -> web.Response:
+            return web.Response(body=BODY)
+
+        app = web.Application()
+        app.router.add_get("/file", give)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, 0, ssl_context=self._context).start()
+        return int(self._runner.addresses[0][1])
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+
+def made_place(folder: Path, kind: Kind) -> tuple[Place, Path, Path]:
+    """With the PEM files (certificate, key) of a server of that kind."""
+    folder.mkdir()
+    place = Place.make(folder, kind)
+    credential = issue(place.authority, "server", [HOST], kind=kind)
+    return place, *place.server(credential)
+
+
+def device_files(place: Place, kind: Kind, mutual: bool, port: int) -> dict[str, bytes]:
+    """What is on the flash: the library, and a device for the server at this port."""
+    files = library_files()
+    files["/boot.py"] = (ROOT / "firmware/boot.py").read_bytes()
+    settings: dict[str, Any] = {
+        "product_id": PRODUCT_ID,
+        "device_name": DEVICE_NAME,
+        "transport": "tls",
+        "host": HOST,
+        "port": port,
+        "ca": "/trust",
+    }
+    files["/trust/root.der"] = place.authority.certificate_der
+    if mutual:
+        credential = issue(place.authority, "device", [CLIENT_ID], kind=kind)
+        files["/crt.der"], files["/key.der"] = credential.certificate_der, credential.key_der
+        settings.update(certificate="/crt.der", private_key="/key.der")
+    else:
+        settings["device_secret"] = DEVICE_SECRET
+    files["/device.json"] = json.dumps(settings).encode()
+    return files
+
+
+@pytest.mark.parametrize(("kind", "mutual", "https_kind"), PAIRS)
+def test_https_beside_mqtt(tmp_path, kind, mutual, https_kind):
+    place, certificate, key = made_place(tmp_path / "mqtt", kind)
+    gateway, *https_files = made_place(tmp_path / "https", https_kind)
+    settings = [f"certfile {certificate}", f"keyfile {key}"]
+    if mutual:
+        settings += [f"cafile {place.folder / 'ca.pem'}", "require_certificate true"]
+
+    figures: dict[str, Any] = {}
+
+    async def scenario() -> None:
+        with mosquitto(tmp_path, *settings) as broker:
+            files = device_files(place, kind, mutual, broker.port)
+            files["/https/root.der"] = gateway.authority.certificate_der
+            flash = tmp_path / "flash.bin"
+            flash.write_bytes(flash_image(files))
+            async with (
+                Application(broker.plain_port, f"{PRODUCT_ID}/#") as app,
+                Download(*https_files) as https_port,
+            ):
+                uarts = (HOST, broker.port), (HOST, https_port)
+                figures.update(await asyncio.to_thread(measure, flash, uarts))
+                heard = [message.payload for message in app.messages]
+                assert heard == [b"before", b"beside", b"after"]
+
+    run(scenario, 180)
+    judge(figures)
+
+
+def measure(flash: Path, uarts: tuple[tuple[str, int], tuple[str, int]]) -> dict[str, Any]:
+    with EmulatedPico(flash=flash, uart0=uarts[0], uart1=uarts[1]) as board:
+        now = time.gmtime()
+        moment = (*now[:3], now.tm_wday, *now[3:6], 0)
+        board.exec(f"import machine; machine.RTC().datetime({moment})")
+        board.exec(_BOARD)
+        code = f"asyncio.run(main({uarts[1][1]}, {APPLICATION_BYTES}))"
+        board.exec(code, 150)
+        figures: dict[str, Any] = json.loads(board.exec("print(json.dumps(figures))"))
+        return figures
+
+
+def judge(figures: dict[str, Any]) -> None:
+    assert figures["sha256"] == hashlib.sha256(BODY).hexdigest()
+    assert figures["error"] == "None", "MQTT was disturbed"
+    code = figures["code"]
+    left = figures["total"] - figures["peak"]
+    print(
+        f"\nMQTT {figures['handshake'] - code} at peak, {figures['steady'] - code} steady; with"
+        f" HTTPS {figures['peak'] - code} at peak, {figures['pair'] - code} steady; {left} bytes"
+        f" of heap left at peak; {figures['took_ms']} ms simulated until the response"
+    )
+    assert figures["peak"] - code <= PEAK_LIMIT_BYTES
+    assert left >= LEFT_LIMIT_BYTES
+    assert figures["after"] - figures["steady"] <= RELEASED_LIMIT_BYTES
