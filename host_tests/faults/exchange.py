@@ -14,7 +14,7 @@ from host_tests.faults.clouds import Cloud, Login
 from tools.faults import FaultProxy, Faults, Link
 
 MESSAGES = 5
-DEADLINE_MS = 5000
+DEADLINE_MS = 10000
 _RECORD_BYTES = 16384
 
 
