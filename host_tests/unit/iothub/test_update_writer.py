@@ -148,6 +148,27 @@ def test_after_a_reset_it_goes_on_where_the_record_says():
     assert bench.on_flash() == bench.image
 
 
+def test_bytes_read_are_bounded_by_the_cuts():
+    state = 7
+    for _ in range(60):
+        bench = Bench()
+        total = cuts = 0
+        while not bench.writer.is_complete:
+            state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+            before = bench.writer.taken
+            end = min(before + (state >> 8) % 60000, len(bench.file))
+            bench.feed(end)
+            total += bench.writer.taken - before
+            if not bench.writer.is_complete:
+                cuts += 1
+                bench.start()
+                for _ in bench.writer.read_again():
+                    pass
+        assert len(bench.file) <= total <= len(bench.file) + cuts * INTERVAL_BYTES
+        bench.writer.finish()
+        assert bench.on_flash() == bench.image
+
+
 def test_a_reset_after_the_end_costs_the_trailer_at_most():
     bench = Bench()
     bench.feed()
