@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -46,6 +46,9 @@ doctor: $(READY) $(UMQTT) ## Find out why a device does not connect (DEVICE=devi
 
 trust: $(READY) ## Build the device's trust anchors into build/trust
 	@$(BIN)/python -m tools.trust
+
+boards: $(READY) ## List the boards, and what each can do
+	@$(BIN)/python -m tools.boards
 
 sign: $(READY) ## Print client id, user name and password (ARGS="PRODUCT DEVICE")
 	@PYTHONPATH=firmware/lib $(BIN)/python -m tools.sign $(ARGS)
