@@ -1,4 +1,4 @@
-"""The hub's `$...` services by themselves: no broker, no sockets, and a clock that a test moves."""
+"""The hub's `$...` services by themselves: no broker, no sockets, a clock that a test moves."""
 
 import json
 from itertools import count

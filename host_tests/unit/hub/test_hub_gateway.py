@@ -9,6 +9,7 @@ import pytest
 
 from host_tests.unit.hub.service_bench import START_MS, ServiceBench
 from tools.hub.identity import Identity
+from tools.hub.presence import StateChange
 from tools.hub.registry import RegistryError
 from tools.hub.services.binding_signature import is_signed
 from tools.hub.services.gateway_messages import MAX_DEVICES_PER_REQUEST, SIGNATURE_VALID_S
@@ -214,7 +215,7 @@ def test_a_disabled_device_is_not_supported(bench, gateway, meter):
 
 
 def test_online_and_offline(bench, gateway, meter):
-    changes = []
+    changes: list[StateChange] = []
     bench.presence.observers.append(lambda change: 1 / 0)
     bench.presence.observers.append(changes.append)
     entry = named(meter.identity)

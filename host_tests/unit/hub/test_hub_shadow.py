@@ -1,6 +1,7 @@
 """Shadows: the documents' examples, each rule and each refusal."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from host_tests.unit.hub.service_bench import START_MS, ServiceBench
 from tools.hub.registry import RegistryError
 from tools.hub.services.messages import encode
 from tools.hub.services.shadow_document import MAX_STATE_BYTES, MAX_STATE_LEVELS, ShadowDocument
-from tools.hub.services.shadows import ShadowRefused
+from tools.hub.services.shadows import ShadowRefused, ShadowUpdate
 
 
 @pytest.fixture
@@ -186,11 +187,28 @@ def test_a_deleted_shadow_keeps_counting(bench, device):
     assert get(bench, device)["payload"]["state"] == {"reported": {"b": 1}}
 
 
-DEEP: dict = {}
+DEEP: dict[str, Any] = {}
 _inner = DEEP
 for _ in range(MAX_STATE_LEVELS):
     _inner["a"] = {}
     _inner = _inner["a"]
+
+
+BAD_STATES: list[Any] = [
+    None,
+    [],
+    {},
+    {"reported": 1},
+    {"reported": {}, "other": {}},
+    {"delta": {}},
+    {"reported": {"a": [None]}},
+    {"reported": {"a": [{"b": None}]}},
+    {"reported": {"a": [[None]]}},
+    {"reported": DEEP},
+    {"desired": {"a": 1}},
+    {"desired": {"a": None, "b": {"c": 1}}},
+    {"desired": "no"},
+]
 
 
 @pytest.mark.parametrize(
@@ -204,24 +222,7 @@ for _ in range(MAX_STATE_LEVELS):
         ({"type": "get", "clientToken": {}}, 5004),
         ({"type": "get", "clientToken": True}, 5004),
         ({"type": "get", "clientToken": "t" * 129}, 5004),
-        *(
-            ({"type": "update", "clientToken": "t", "state": state}, 5004)
-            for state in (
-                None,
-                [],
-                {},
-                {"reported": 1},
-                {"reported": {}, "other": {}},
-                {"delta": {}},
-                {"reported": {"a": [None]}},
-                {"reported": {"a": [{"b": None}]}},
-                {"reported": {"a": [[None]]}},
-                {"reported": DEEP},
-                {"desired": {"a": 1}},
-                {"desired": {"a": None, "b": {"c": 1}}},
-                {"desired": "no"},
-            )
-        ),
+        *(({"type": "update", "clientToken": "t", "state": state}, 5004) for state in BAD_STATES),
         *(
             ({"type": "update", "clientToken": "t", "state": {"reported": {}}} | fields, 5004)
             for fields in (
@@ -318,7 +319,7 @@ def test_overwriting_as_the_c_sdk_does(bench, device):
 
 
 def test_observers_hear_of_every_change(bench, device):
-    heard = []
+    heard: list[ShadowUpdate] = []
     shadows = bench.services.shadows
     shadows.observers.append(lambda change: 1 / 0)
     shadows.observers.append(heard.append)

@@ -135,15 +135,19 @@ def _product(product: Product) -> dict[str, Any]:
 
 def _device(broker: Broker, device: Device) -> dict[str, Any]:
     session = broker.sessions.get(device.identity)
+    gateway = broker.presence.gateway_of(device.identity)
     shown: dict[str, Any] = {
         "product_id": device.identity.product_id,
         "device_name": device.identity.device_name,
         "enabled": device.enabled,
-        "online": session is not None and session.link is not None,
+        "online": broker.presence.is_online(device.identity),
+        "gateway": gateway.path if gateway else None,
         "created_ms": device.created_ms,
         "last_login_ms": device.last_login_ms,
         "session": None,
-        "subscriptions": [],
+        "subscriptions": [
+            {"topic": topic, "qos": qos} for topic, qos in broker.subscriptions(device.identity)
+        ],
         "stored": 0,
         "unacknowledged": 0,
     }
@@ -152,9 +156,6 @@ def _device(broker: Broker, device: Device) -> dict[str, Any]:
             "persistent": session.persistent,
             "offline_since_ms": session.offline_since_ms,
         }
-        shown["subscriptions"] = [
-            {"topic": topic, "qos": qos} for topic, qos in session.subscriptions.items()
-        ]
         shown["stored"] = len(session.outbound.stored)
         shown["unacknowledged"] = len(session.outbound.in_flight)
     return shown

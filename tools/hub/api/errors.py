@@ -1,8 +1,13 @@
 """Errors of the API, and how requests are read."""
 
+import base64
+import binascii
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
+
+from tools.hub.identity import Identity
 
 
 class ApiError(Exception):
@@ -42,6 +47,39 @@ def integer_field(body: dict[str, Any], name: str, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ApiError(400, "invalid", f"{name}: must be an integer")
     return value
+
+
+def boolean_field(body: dict[str, Any], name: str, default: bool) -> bool:
+    value = body.get(name, default)
+    if not isinstance(value, bool):
+        raise ApiError(400, "invalid", f"{name}: must be true or false")
+    return value
+
+
+def payload_field(body: dict[str, Any]) -> bytes:
+    if ("payload" in body) == ("payload_base64" in body):
+        raise ApiError(400, "invalid", "give either payload (text) or payload_base64")
+    try:
+        if "payload" in body:
+            return text_field(body, "payload").encode()
+        return base64.b64decode(text_field(body, "payload_base64"), validate=True)
+    except UnicodeEncodeError:
+        raise ApiError(400, "invalid", "payload: not Unicode text") from None
+    except binascii.Error:
+        raise ApiError(400, "invalid", "payload_base64: not base64") from None
+
+
+def shown_payload(payload: bytes) -> dict[str, str]:
+    """A payload as JSON shows it: text when it is UTF-8, base64 always."""
+    shown = {"payload_base64": base64.b64encode(payload).decode()}
+    with suppress(UnicodeDecodeError):
+        shown["payload"] = payload.decode()
+    return shown
+
+
+def named_device(request: web.Request) -> Identity:
+    """The device that a path names, which need not be there."""
+    return Identity(request.match_info["pid"], request.match_info["dn"])
 
 
 def integer_query(request: web.Request, name: str, default: int, most: int) -> int:

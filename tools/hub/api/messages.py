@@ -1,16 +1,21 @@
 """Routes for messages: sent to devices, recorded from them, and watched as they pass."""
 
-import base64
-import binascii
 import json
-from contextlib import suppress
-from typing import Any
 
 from aiohttp import web
 
 from tools.hub import application
-from tools.hub.api.errors import ApiError, integer_field, integer_query, read_object, text_field
+from tools.hub.api.errors import (
+    ApiError,
+    integer_field,
+    integer_query,
+    payload_field,
+    read_object,
+    shown_payload,
+    text_field,
+)
 from tools.hub.broker.broker import Broker
+from tools.hub.device_log import MAX_ENTRIES, DeviceLog, LogQuery
 from tools.hub.events import Watcher
 from tools.hub.topics import filter_fault, has_wildcard, matches
 
@@ -29,7 +34,7 @@ def routes(broker: Broker) -> list[web.RouteDef]:
             broker,
             context.registry,
             text_field(body, "topic"),
-            _payload(body),
+            payload_field(body),
             integer_field(body, "qos", 0),
         )
         context.store.flush()
@@ -75,23 +80,25 @@ def routes(broker: Broker) -> list[web.RouteDef]:
         return response
 
     async def list_events(request: web.Request) -> web.Response:
-        conditions = ["id > ?"]
-        values: list[int | str] = [integer_query(request, "after", 0, _MAX_ID)]
-        for name in ("device", "kind"):
-            if name in request.query:
-                conditions.append(f"{name} = ?")
-                values.append(request.query[name])
-        values.append(integer_query(request, "limit", 1000, MAX_ROWS))
-        rows = context.store.query(
-            "SELECT id, at_ms, device, kind, detail FROM event "
-            f"WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",
-            values,
+        query = request.query
+        page = DeviceLog(context.store).search(
+            LogQuery(
+                device=query.get("device"),
+                product_id=query.get("product"),
+                kinds=query.getall("kind", []),
+                keyword=query.get("keyword", ""),
+                from_ms=_optional_query(request, "from_ms"),
+                until_ms=_optional_query(request, "until_ms"),
+                newest_first="newest_first" in query,
+                after=_optional_query(request, "after"),
+                limit=integer_query(request, "limit", 1000, MAX_ENTRIES),
+            )
         )
         listed = [
-            {"id": row[0], "at_ms": row[1], "device": row[2], "kind": row[3]} | json.loads(row[4])
-            for row in rows
+            {"id": number, "at_ms": at_ms, "device": device, "kind": kind} | detail
+            for number, at_ms, device, kind, detail in page.entries
         ]
-        return web.json_response({"events": listed})
+        return web.json_response({"events": listed, "next_after": page.next_after})
 
     return [
         web.post("/publish", publish),
@@ -101,23 +108,8 @@ def routes(broker: Broker) -> list[web.RouteDef]:
     ]
 
 
-def shown_payload(payload: bytes) -> dict[str, str]:
-    """A payload as JSON shows it: text when it is UTF-8, base64 always."""
-    shown = {"payload_base64": base64.b64encode(payload).decode()}
-    with suppress(UnicodeDecodeError):
-        shown["payload"] = payload.decode()
-    return shown
-
-
-def _payload(body: dict[str, Any]) -> bytes:
-    if ("payload" in body) == ("payload_base64" in body):
-        raise ApiError(400, "invalid", "give either payload (text) or payload_base64")
-    if "payload" in body:
-        return text_field(body, "payload").encode()
-    try:
-        return base64.b64decode(text_field(body, "payload_base64"), validate=True)
-    except binascii.Error:
-        raise ApiError(400, "invalid", "payload_base64: not base64") from None
+def _optional_query(request: web.Request, name: str) -> int | None:
+    return integer_query(request, name, 0, _MAX_ID) if name in request.query else None
 
 
 def _filter(request: web.Request, name: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from tools.hub.address import Address
-from tools.hub.api import devices, messages, operations, registration
+from tools.hub.api import calls, devices, messages, operations, registration, shadows, topology
 from tools.hub.api import iotmq as iotmq_routes
 from tools.hub.api.errors import ApiError, error_response
 from tools.hub.authority import Authority
@@ -46,6 +46,9 @@ class ApiServer:
             operations.routes(broker, address, authority),
             iotmq_routes.routes(iotmq),
             registration.routes(broker.context.registry),
+            shadows.routes(broker.services.shadows),
+            topology.routes(broker),
+            calls.routes(broker.services),
         ):
             application.add_routes(routes)
         # A `/watch` that does not end by itself is cut after a second.
@@ -105,4 +108,6 @@ _STATUS = {
     "conflict": 409,
     "too_large": 413,
     "limit": 409,
+    "offline": 409,
+    "timeout": 504,
 }

@@ -13,7 +13,8 @@ from tools.hub.config import LOOPBACK
 DEFAULT_DATA = Path(".hub")
 # What a serving hub writes into its data directory and removes when it ends.
 RUNNING_FILE = "running.json"
-TIMEOUT_S = 10
+# A call to a device may take ten seconds by itself.
+TIMEOUT_S = 15
 
 
 class CommandError(Exception):
@@ -89,7 +90,7 @@ class HubClient:
 def _target(path: tuple[str, ...], query: dict[str, Any]) -> str:
     target = "/" + "/".join(quote(part, safe="") for part in path)
     given = {name: value for name, value in query.items() if value is not None}
-    return f"{target}?{urlencode(given)}" if given else target
+    return f"{target}?{urlencode(given, doseq=True)}" if given else target
 
 
 def _refusal(content: bytes) -> CommandError:

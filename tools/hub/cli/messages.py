@@ -1,13 +1,12 @@
 """Commands for messages and events."""
 
 import argparse
-import time
 from typing import Any
 
 from rich.text import Text
 
 from tools.hub.cli.client import HubClient, add_hub_options
-from tools.hub.cli.output import console, print_json
+from tools.hub.cli.output import clock, console, print_event, print_json
 
 
 def add_commands(commands: Any) -> None:
@@ -54,7 +53,7 @@ def _watch(options: argparse.Namespace) -> int:
         payload = message.get("payload", message["payload_base64"])
         console.print(
             Text.assemble(
-                (_clock(message["at_ms"]), "dim"),
+                (clock(message["at_ms"]), "dim"),
                 f" {message['device']} ",
                 (arrow, "bold"),
                 f" {message['topic']} q{message['qos']} {payload}",
@@ -76,19 +75,5 @@ def _events(options: argparse.Namespace) -> int:
         if options.json:
             print_json(event)
             continue
-        at_ms, device, kind = event.pop("at_ms"), event.pop("device"), event.pop("kind")
-        number = event.pop("id")
-        detail = " ".join(f"{name}={value}" for name, value in event.items())
-        console.print(
-            Text.assemble(
-                (f"{number:>6} {_clock(at_ms)} ", "dim"),
-                (f"{kind:<12}", "bold"),
-                f"{device or '-':<24} {detail}",
-            ),
-            soft_wrap=True,
-        )
+        print_event(event)
     return 0
-
-
-def _clock(at_ms: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000)) + f".{at_ms % 1000:03d}"
