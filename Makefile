@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo flash erase hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -49,6 +49,12 @@ trust: $(READY) ## Build the device's trust anchors into build/trust
 
 boards: $(READY) ## List the boards, and what each can do
 	@$(BIN)/python -m tools.boards
+
+flash: $(READY) ## Write MicroPython onto a board (BOARD=, PORT=, IMAGE=)
+	@$(BIN)/python -m tools.flash --board "$(BOARD)" $(if $(PORT),--port "$(PORT)") $(if $(IMAGE),--image "$(IMAGE)")
+
+erase: $(READY) ## Remove everything from a board: files, secrets, an ESP32's image too (BOARD=, PORT=)
+	@$(BIN)/python -m tools.flash --erase --board "$(BOARD)" $(if $(PORT),--port "$(PORT)")
 
 sign: $(READY) ## Print client id, user name and password (ARGS="PRODUCT DEVICE")
 	@PYTHONPATH=firmware/lib $(BIN)/python -m tools.sign $(ARGS)

@@ -1,0 +1,1 @@
+"""Writes MicroPython onto a board: `make flash` and `make erase`."""
