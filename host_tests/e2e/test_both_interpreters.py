@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN_TESTS = "host_tests/unit/iothub"
 MICROPYTHON = Path(sys.executable).parent / "micropython"
 # Nothing else is importable: the tests by their full name, and the library.
-MICROPYPATH = f"{ROOT}:{ROOT / 'firmware/lib'}"
+MICROPYPATH = f"{ROOT}:{ROOT / 'firmware/lib'}:{ROOT / 'firmware'}"
 TIMEOUT_S = 120
 
 _FILE_LINE = re.compile(r"^(?P<file>\S+): (?P<tests>\d+) tests, (?P<failures>\d+) failures$", re.M)
@@ -21,7 +21,7 @@ def run_under_micropython(
     files: list[str], tmp_path: Path, path: str = MICROPYPATH
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(MICROPYTHON), "host_tests/under_micropython.py", *files],
+        [str(MICROPYTHON), "-X", "heapsize=8m", "host_tests/under_micropython.py", *files],
         cwd=ROOT,
         env={"MICROPYPATH": path, "TMPDIR": str(tmp_path)},
         capture_output=True,

@@ -8,7 +8,7 @@ try:
     import deflate
 except ImportError:  # CPython
     deflate = None
-    import zlib
+    import zlib  # type: ignore[import-not-found]
 
 FILES = {
     "main.mpy": b"M\x06 main",

@@ -6,12 +6,12 @@ from iothub.port.tree import Tree
 
 
 class TemporaryTree:
-    """`with TemporaryTree() as tree:`"""
+    """`with TemporaryTree() as tree:`; `place` is the folder's path."""
 
     def __enter__(self):
-        self._path = "%s/tree-%s" % (os.getenv("TMPDIR") or "/tmp", os.urandom(8).hex())
-        os.mkdir(self._path)
-        return Tree(self._path)
+        self.place = "%s/tree-%s" % (os.getenv("TMPDIR") or "/tmp", os.urandom(8).hex())
+        os.mkdir(self.place)
+        return Tree(self.place)
 
     def __exit__(self, *_):
-        Tree(self._path).remove("")
+        Tree(self.place).remove("")

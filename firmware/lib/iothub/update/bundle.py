@@ -31,8 +31,8 @@ _BUFFER_BYTES = const(1024)
 
 def unpack(source, inflate, target, limit_bytes):
     """Writes the slot's file of a bundle. `source`, `target`: open files; `inflate(file, wbits)`
-    gives a file of what comes out of a raw deflate stream; `limit_bytes`: the trailer's `unpacked`.
-    Raises UpdateError: the bundle is damaged or expands to more, StorageError."""
+    gives a file of what comes out of a raw deflate stream; `limit_bytes`: `unpacked` of the
+    trailer. Raises UpdateError: the bundle is damaged or expands to more, StorageError."""
     magic, wbits, size = struct.unpack(_HEAD, _read(source, _HEAD_BYTES))
     if magic != _HEAD_MAGIC or not 8 <= wbits <= _MAX_WBITS:
         raise UpdateError("not a bundle this version can unpack")

@@ -25,7 +25,7 @@ MAX_KEYS = const(2)  # one in use and the next
 
 # Magic with the format's version, kind, bytecode version (0: none), bytes of signature, bytes of
 # the image without trailer, bytes of flash it unpacks to, sequence, key id, SHA-256 of the image,
-# product, board, version; then zeros, and behind _SIGNED_BYTES the signature, filled up with zeros.
+# product, board, version; then zeros; behind _SIGNED_BYTES the signature, filled up with zeros.
 _FIELDS = ">4sBBHIII8s32s12s20s32s"
 _MAGIC = b"IHU\x01"
 _SIGNED_BYTES = const(128)
@@ -47,9 +47,9 @@ _CHIP_AT = const(12)
 
 class Trailer:
     """kind (BUNDLE, ESP32_APPLICATION), product, board, version (str), sequence (int, which grows
-    with each release), size (bytes of the image without trailer), unpacked (bytes of flash that its
-    files take, 0 for an application), sha256 (bytes), bytecode (the .mpy version its files have,
-    0: none), key_id (bytes) and signature (bytes; b"" unsigned)."""
+    with each release), size (bytes of the image without trailer), unpacked (bytes of the slot's
+    file, 0 for an application), sha256 (bytes), bytecode (the .mpy version its files have, 0:
+    none), key_id (bytes) and signature (bytes; b"" unsigned)."""
 
     def __init__(self, data):
         (
