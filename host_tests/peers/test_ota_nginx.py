@@ -188,7 +188,7 @@ def test_after_a_cut_it_goes_on_at_the_offset(at_the_desk, cut):
                 # What came before the cut is not read again, to the byte.
                 assert installed["read"] == SIZE
                 offsets = [int(r[6:].split("-")[0]) for _, r in desk.requests()[1:]]
-                assert offsets[0] == 0 and len(offsets) == 3
+                assert offsets[0] == 0 and len(offsets) >= 3
                 assert offsets == sorted(offsets)
                 requests = desk.files.requests(desk.name)
                 assert all(r.if_range for r in requests[1:])
