@@ -94,7 +94,8 @@ def test_a_path_that_climbs_is_refused():
         "../boot.py", "/boot.py", "a/../../boot.py", "./a", "a//b", "a/", "a/..", "..", b"a\\b",
         b"a\x00b", b"\xff", "x" * 65, "",
     ):  # fmt: skip
-        slot = bundles.slot_file({"main.mpy": b"", path: b"x"})
+        encoded = path if isinstance(path, bytes) else path.encode()
+        slot = bundles.slot_file({b"main.mpy": b"", encoded: b"x"})
         assert refusal(verify, slot) == "the slot has a file with a forbidden path", path
     verify(bundles.slot_file({"main.mpy": b"", "x" * 64: b"x"}))
 
