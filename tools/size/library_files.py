@@ -5,7 +5,7 @@ measured code would search them."""
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.bytecode import compile_file, compile_firmware
+from tools.bytecode import compile_firmware, compile_text, library
 from tools.pico.description import describe_board
 
 MAGIC = ord("M")
@@ -33,8 +33,9 @@ def library_files() -> dict[str, bytes]:
 
 
 def compiled(source: Path) -> bytes:
-    """One .py beside the library, a probe for example, as .mpy."""
+    """One .py beside the library, a probe for example, as .mpy. It may look inside the library."""
     with TemporaryDirectory(prefix="size-") as folder:
         target = Path(folder) / "compiled.mpy"
-        compile_file(source, target, (f"-march={describe_board().architecture}",))
+        text = library().translated(source.read_text("utf-8"))
+        compile_text(text, source.name, target, (f"-march={describe_board().architecture}",))
         return target.read_bytes()

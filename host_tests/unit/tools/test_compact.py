@@ -1,0 +1,226 @@
+"""What the library becomes before it is compiled: joined, without constants, with new names."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import bytecode
+from tools.compact.build import CompactLibrary, compact_library
+from tools.compact.library import CompactError, read_library
+from tools.compact.linker import Linker
+from tools.compact.names import firmware_names
+from tools.compact.traceback_names import read_back
+
+ERRORS = "class Refused(OSError):\n    pass\n"
+COMPAT = "def const(value):\n    return value\n"
+MICROPYTHON = Path(sys.executable).with_name("micropython")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def written(tmp_path: Path, **modules: str) -> Path:
+    folder = tmp_path / "iothub"
+    for name, text in {"__init__": "", "compat": COMPAT, "errors": ERRORS, **modules}.items():
+        path = folder / (name.replace("__of__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return tmp_path
+
+
+def linked(tmp_path: Path, bundle: list[str], **modules: str) -> dict[str, str]:
+    """{path: text} of the files of modules, those of `bundle` joined in the file of its last."""
+    linker = Linker(read_library(written(tmp_path, **modules)), {bundle[-1]: bundle})
+    return {file.path: ast.unparse(file.tree) for file in linker.files()}
+
+
+@pytest.fixture(scope="module")
+def library() -> CompactLibrary:
+    return bytecode.library()
+
+
+def test_what_a_bundle_imports_of_itself_is_a_global(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a", "iothub.b"],
+        a="def add(x):\n    return x\n",
+        b="from iothub import a\nfrom iothub.a import add as plus\n"
+        "def use():\n    return a.add(1) + plus(2)\n",
+    )
+    assert files["iothub/b.py"] == (
+        "def add_of_a(x):\n    return x\n\ndef use():\n    return add_of_a(1) + add_of_a(2)"
+    )
+    assert "iothub/a.py" not in files
+
+
+def test_two_globals_of_one_name_are_told_apart(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a", "iothub.b"],
+        a="def _bad():\n    return 1\n",
+        b="def _bad():\n    return 2\ndef use():\n    return _bad()\n",
+    )
+    assert "return _bad_of_b()" in files["iothub/b.py"]
+
+
+def test_a_local_of_the_same_name_stays_a_local(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a", "iothub.b"],
+        a="def size(x):\n    return x\n",
+        b="from iothub.a import size as measure\n"
+        "def use(size):\n    return measure(size) + size.size\n",
+    )
+    assert "return size_of_a(size) + size.size" in files["iothub/b.py"]
+
+
+def test_an_import_inside_of_a_function_stays_there(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a", "iothub.b"],
+        a="def one():\n    pass\ndef two():\n    pass\n",
+        b="",
+        d="def late():\n    from iothub import a\n    return a.two()\n",
+    )
+    assert files["iothub/d.py"] == (
+        "def late():\n    from iothub.b import two_of_a\n    return two_of_a()"
+    )
+
+
+def test_a_module_of_a_bundle_cannot_be_handed_around(tmp_path):
+    with pytest.raises(CompactError, match=r"iothub\.c: a is used as a module"):
+        linked(
+            tmp_path,
+            ["iothub.a", "iothub.b"],
+            a="",
+            b="",
+            c="from iothub import a\nkept = a\n",
+        )
+
+
+def test_constants_are_literals_everywhere(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a"],
+        a="from iothub.compat import const\n_BITS = const(3)\nMASK = const((1 << _BITS) - 1)\n"
+        "NAME = 'text'\ndef low(x):\n    return x & MASK\n",
+        b="from iothub import a\nfrom iothub.a import MASK as mask\nx = a.MASK, mask, a.NAME\n",
+    )
+    assert "return x & 7" in files["iothub/a.py"]
+    assert "MASK" in files["iothub/a.py"]  # for whoever imports it
+    assert "_BITS" not in files["iothub/a.py"]
+    assert files["iothub/b.py"] == "x = (7, 7, 'text')"
+
+
+def test_a_stub_has_the_public_names_of_a_module_that_moved(tmp_path):
+    folder = written(
+        tmp_path,
+        a="from iothub.compat import const\nLIMIT = const(5)\n_OWN = const(6)\n"
+        "def shown():\n    pass\ndef _hidden():\n    pass\n",
+        b="",
+    )
+    linker = Linker(read_library(folder), {"iothub.b": ["iothub.a", "iothub.b"]})
+    stub = linker.stub("iothub.a")
+    assert stub is not None
+    assert ast.unparse(stub) == "from iothub.b import shown\nLIMIT = 5"
+    assert linker.stub("iothub.b") is None
+
+
+def test_what_the_library_does_not_have_is_left_to_be_told_on_the_board(tmp_path):
+    files = linked(tmp_path, ["iothub.a"], a="from iothub.gone import x\nprint(x)\n")
+    assert files["iothub/a.py"] == "from iothub.gone import x\nprint(x)"
+
+
+def test_only_private_names_are_new_ones(tmp_path):
+    folder = written(
+        tmp_path,
+        device="class Device:\n"
+        "    def __init__(self, config):\n        self._secret_thing = config\n"
+        "        self.known_thing = 1\n        self._written = 2\n"
+        "    def public(self, argument):\n        return self._helper(argument)\n"
+        "    def _helper(self, argument_of_it):\n"
+        "        return getattr(self, '_written') + self._secret_thing + argument_of_it\n",
+    )
+    compact = compact_library(folder, bundles={})
+    text = compact.sources["iothub/device.py"]
+    assert "_secret_thing" not in text and "_helper" not in text and "argument_of_it" not in text
+    for kept in ("known_thing", "public", "argument", "'_written'", "self._written", "config"):
+        assert kept in text
+    names = {*firmware_names()[0], *firmware_names()[1]}
+    assert compact.names["_secret_thing"] in names and compact.names["_helper"] in names
+
+
+def test_a_nested_function_keeps_the_arguments_around_it(tmp_path):
+    folder = written(
+        tmp_path,
+        a="def _outer(first, second):\n"
+        "    def inner(first):\n        return first + second\n"
+        "    return inner(second) + (lambda third: third + first)(1)\n",
+    )
+    text = compact_library(folder, bundles={}).sources["iothub/a.py"]
+    scope: dict = {}
+    exec(text, scope)
+    (function,) = (value for name, value in scope.items() if name != "__builtins__")
+    assert function(10, 200) == 200 + 200 + 1 + 10
+
+
+def test_names_of_one_library_are_all_different(library):
+    assert len(set(library.names.values())) == len(library.names) > 300
+
+
+def test_new_names_mean_nothing_else_in_the_library(library):
+    modules = read_library(bytecode.FIRMWARE / "lib")
+    words: set[str] = set()
+    for module in modules.values():
+        for node in ast.walk(module.tree):
+            words.update(str(value) for _, value in ast.iter_fields(node))
+    clash = words & set(library.names.values())
+    assert not clash
+
+
+def test_what_users_write_keeps_its_name(library):
+    """Programs of users, and the code in the papers."""
+    texts = [path.read_text("utf-8") for path in bytecode.FIRMWARE.glob("examples/*.py")]
+    texts += [path.read_text("utf-8") for path in bytecode.FIRMWARE.glob("app/*.py")]
+    for paper in (ROOT / "README.md", ROOT / "README.zh-CN.md", *(ROOT / "docs").glob("*.md")):
+        texts += re.findall(r"```python\n(.*?)```", paper.read_text("utf-8"), re.S)
+    used = {name for text in texts for name in re.findall(r"\.(\w+)", text)}
+    used |= {name for text in texts for name in re.findall(r"\b(\w+)=", text)}
+    assert len(used) > 60
+    renamed = {name for name in used if name in library.names}
+    assert not renamed
+
+
+def test_a_traceback_is_read_back(library):
+    enter, window = library.names["_enter"], library.names["_window"]
+    told = f"""Traceback (most recent call last):
+  File "main.py", line 12, in <module>
+  File "device", line 1, in {enter}
+AttributeError: 'Engine' object has no attribute '{window}'
+"""
+    assert read_back(told, library.names) == (
+        told.replace(f"in {enter}", "in _enter").replace(f"'{window}'", "'_window'")
+    )
+    assert read_back("It says: " + enter, library.names) == "It says: " + enter
+
+
+def test_a_real_traceback_names_the_source(library, tmp_path):
+    bytecode.compile_library(library, tmp_path)
+    program = "from iothub.profiles import Plain\nPlain().check_publish(b'a', 3, 0)"
+    done = subprocess.run(
+        [MICROPYTHON, "-c", program],
+        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert "_check_qos" not in done.stdout
+    assert "_check_qos" in read_back(done.stdout, library.names)
+
+
+def test_the_same_sources_give_the_same_library(library):
+    bytecode.library.cache_clear()
+    again = bytecode.library()
+    assert again.sources == library.sources and again.names == library.names

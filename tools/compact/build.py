@@ -1,0 +1,89 @@
+"""From the library's sources to those that are compiled."""
+
+import ast
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.compact.library import Module, read_library, stripped
+from tools.compact.linker import COMPAT, Bundles, Linker
+from tools.compact.names import Outside, Pool, Shortener, choose
+
+PLAN = Path(__file__).with_name("plan.toml")
+# Their names are looked up as text, for hints.
+_ERRORS = "iothub.errors"
+
+
+@dataclass(frozen=True)
+class CompactLibrary:
+    """`sources` by path below lib/; `names` are {text in the sources: text on the board}."""
+
+    sources: dict[str, str]
+    names: dict[str, str]
+    moved: frozenset[str]  # those of another file than their module's, where a stub has the old
+
+    def translated(self, text: str) -> str:
+        """A program that looks inside the library, as it has to be for this one."""
+        tree = ast.parse(text)
+        table = {old: new for old, new in self.names.items() if old not in self.moved}
+        return ast.unparse(ast.fix_missing_locations(Shortener(table, [], set()).visit(tree)))
+
+
+def compact_library(
+    folder: Path,
+    others: Iterable[Path] = (),
+    insiders: Iterable[Path] = (),
+    named_constants: tuple[str, ...] = (),
+    bundles: Bundles | None = None,
+) -> CompactLibrary:
+    """The library below `folder` (firmware/lib). `others` are programs that use it, whose words
+    keep their meaning; `insiders` those that are to be translated(), of whose words only the
+    keywords of calls do. The constants of modules in `named_constants` stay names, for tests that
+    change them. Raises CompactError."""
+    plan = tomllib.loads(PLAN.read_text("utf-8"))
+    bundles = plan["bundles"] if bundles is None else bundles
+    kept = set(plan["names"]["kept"])
+    modules = read_library(folder)
+    outside = Outside(modules.values(), set(plan["names"]["internal"]), kept)
+    for path in others:
+        met = _words(path)
+        outside.names |= met.words
+        outside.words |= met.words
+    for path in insiders:
+        outside.keywords |= _words(path).keywords
+    linker = Linker(modules, bundles, named_constants)
+    files = linker.files()
+    public = {name for file in files for name in file.public}
+    public |= {text for (module, _), text in linker.globals.items() if module == _ERRORS}
+    trees = {file.path: file.tree for file in files}
+    pool = Pool(outside.words | outside.keywords | kept)
+    names = choose(trees, outside, public, pool, set(linker.globals.values()))
+    keep_arguments = outside.keywords | outside.arguments | outside.texts
+    sources = {
+        path: ast.unparse(Shortener(names, pool.slots, keep_arguments).visit(tree)) + "\n"
+        for path, tree in trees.items()
+    }
+    for name, module in linker.modules.items():
+        stub = linker.stub(name)
+        if stub is not None:
+            sources[module.path] = ast.unparse(_with_new_names(stub, names)) + "\n"
+    sources[modules[COMPAT].path] = ast.unparse(modules[COMPAT].tree) + "\n"
+    moved = {text for (name, _), text in linker.globals.items() if linker.home[name] != name}
+    return CompactLibrary(sources, names, frozenset(moved))
+
+
+def _words(path: Path) -> Outside:
+    program = Module(path.stem, path.name, stripped(ast.parse(path.read_text("utf-8"))))
+    return Outside([program], {path.stem}, set())
+
+
+def _with_new_names(stub: ast.Module, names: dict[str, str]) -> ast.Module:
+    """It gives the names of the sources to what has others in its file."""
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                own = alias.asname or alias.name
+                alias.name = names.get(alias.name, alias.name)
+                alias.asname = None if own == alias.name else own
+    return stub
