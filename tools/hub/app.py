@@ -23,6 +23,7 @@ from tools.hub.iotmq.service import IotMq
 from tools.hub.listeners import Listeners
 from tools.hub.provisioning import Provisioning
 from tools.hub.registry import Registry
+from tools.hub.rules.service import Rules
 from tools.hub.store import Store
 
 _CLOSING_ROUNDS = 100
@@ -65,6 +66,7 @@ class Hub:
                 count(self.store.highest_id("outbound") + 1),
             )
             self.broker = Broker(context)
+            self.rules = Rules(self.broker, self.authority.certificate_pem)
             self.iotmq = IotMq(context)
             await self._open()
         except BaseException:
@@ -79,10 +81,10 @@ class Hub:
         self._listeners = Listeners(self.broker, self.authority, host_names)
         self._gateways = Gateways(self.broker, self.provisioning, self.authority, host_names)
         self.cloud = CloudApi(
-            self.broker, self.provisioning, self.address, self.authority, host_names
+            self.broker, self.provisioning, self.rules, self.address, self.authority, host_names
         )
         self._api = ApiServer(
-            self.broker, self.provisioning, self.address, self.authority, self.iotmq
+            self.broker, self.provisioning, self.address, self.authority, self.iotmq, self.rules
         )
         try:
             self.address.ports |= await self._listeners.start()
@@ -111,6 +113,7 @@ class Hub:
         await self._api.stop()
         await self.cloud.stop()
         await self._gateways.stop()
+        await self.rules.stop()
         self.broker.shut_down()
         self.iotmq.shut_down()
         for _ in range(_CLOSING_ROUNDS):

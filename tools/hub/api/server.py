@@ -8,6 +8,7 @@ from aiohttp import web
 from tools.hub.address import Address
 from tools.hub.api import calls, devices, messages, operations, registration, shadows, topology
 from tools.hub.api import iotmq as iotmq_routes
+from tools.hub.api import rules as rule_routes
 from tools.hub.api.errors import ApiError, error_response
 from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
@@ -17,6 +18,7 @@ from tools.hub.files import FileError
 from tools.hub.iotmq.service import IotMq
 from tools.hub.provisioning import Provisioning
 from tools.hub.registry import RegistryError
+from tools.hub.rules.service import Rules
 from tools.hub.transport.listener import ListenError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -35,6 +37,7 @@ class ApiServer:
         address: Address,
         authority: Authority,
         iotmq: IotMq,
+        rules: Rules,
     ) -> None:
         self._port = broker.context.config.api_port
         application = web.Application(
@@ -49,6 +52,7 @@ class ApiServer:
             shadows.routes(broker.services.shadows),
             topology.routes(broker),
             calls.routes(broker.services),
+            rule_routes.routes(rules),
         ):
             application.add_routes(routes)
         # A `/watch` that does not end by itself is cut after a second.

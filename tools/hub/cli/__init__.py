@@ -4,7 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tools.hub.cli import devices, iotmq, log, login, messages, operations, serve, services
+from tools.hub.cli import (
+    devices,
+    iotmq,
+    log,
+    login,
+    messages,
+    operations,
+    rules,
+    serve,
+    services,
+)
 from tools.hub.cli.client import CommandError
 
 
@@ -31,6 +41,6 @@ def _parser() -> argparse.ArgumentParser:
         description="The local hub: Tencent Cloud IoT Hub on your desk. Without a command: serve.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for area in (serve, login, devices, services, iotmq, messages, log, operations):
+    for area in (serve, login, devices, services, iotmq, messages, rules, log, operations):
         area.add_commands(commands)
     return parser

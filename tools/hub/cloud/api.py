@@ -8,8 +8,10 @@ from tools.hub.cloud.devices import Devices
 from tools.hub.cloud.keys import ApiKeys
 from tools.hub.cloud.messages import Messages
 from tools.hub.cloud.products import Products
+from tools.hub.cloud.rules import TopicRules
 from tools.hub.cloud.server import CloudServer
 from tools.hub.provisioning import Provisioning
+from tools.hub.rules.service import Rules
 from tools.hub.transport.openssl import certificate_context
 
 
@@ -20,6 +22,7 @@ class CloudApi:
         self,
         broker: Broker,
         provisioning: Provisioning,
+        rules: Rules,
         address: Address,
         authority: Authority,
         host_names: list[str],
@@ -34,6 +37,7 @@ class CloudApi:
             Products(context.registry, context.store),
             Devices(broker, provisioning),
             Messages(broker),
+            TopicRules(rules),
         ):
             actions |= domain.actions()
         credentials = authority.server_credentials(host_names)

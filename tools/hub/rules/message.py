@@ -1,0 +1,33 @@
+"""What a rule is applied to."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tools.hub.identity import Identity
+
+
+@dataclass(frozen=True)
+class RuleMessage:
+    """A message of a device, or one the hub makes of its state or its shadow."""
+
+    device: Identity
+    topic: str
+    payload: bytes
+    qos: int
+    at_ms: int
+    number: int
+
+    @cached_property
+    def document(self) -> Any:
+        """The payload as JSON; None where it is none."""
+        try:
+            return json.loads(self.payload, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _refuse(constant: str) -> None:
+    """NaN and infinities are Python's own, not JSON's."""
+    raise ValueError(constant)
