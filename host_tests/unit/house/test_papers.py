@@ -21,6 +21,10 @@ LIBRARY = ROOT / "firmware/lib/iothub"
 HUB = ROOT / "tools/hub"
 README = Paper(ROOT / "README.md")
 README_ZH = Paper(ROOT / "README.zh-CN.md")
+CONFIGURATION, ERRORS = (
+    [Paper(ROOT / f"docs/{name}{language}.md") for language in ("", ".zh-CN")]
+    for name in ("configuration", "errors")
+)
 ARCHITECTURE = Paper(ROOT / "ARCHITECTURE.md")
 CONTRIBUTING = Paper(ROOT / "CONTRIBUTING.md")
 # English and Chinese.
@@ -30,6 +34,8 @@ PAIRS = [
         (Paper(ROOT / f"docs/{name}.md"), Paper(ROOT / f"docs/{name}.zh-CN.md"))
         for name in ("tls", "trust")
     ),
+    tuple(CONFIGURATION),
+    tuple(ERRORS),
 ]
 PAPERS = [
     *(paper for pair in PAIRS for paper in pair),
@@ -39,7 +45,10 @@ PAPERS = [
     Paper(ROOT / "docs/vocabulary.md"),
 ]
 each_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.path.name)
-each_pair = pytest.mark.parametrize(("english", "chinese"), PAIRS, ids=["README", "tls", "trust"])
+each_pair = pytest.mark.parametrize(
+    ("english", "chinese"), PAIRS, ids=[english.path.stem for english, _ in PAIRS]
+)
+each_language = pytest.mark.parametrize("language", [0, 1], ids=["en", "zh"])
 each_readme = pytest.mark.parametrize("readme", [README, README_ZH], ids=["en", "zh"])
 
 
@@ -143,45 +152,46 @@ def test_the_house_has_every_folder():
 # Tables.
 
 _JSON_TYPES = {str: "string", int: "number", bool: "boolean", dict: "object"}
-FIELD_HEADERS = {README: "Field", README_ZH: "字段"}
-CLASS_HEADERS = {README: "Class", README_ZH: "类"}
-REQUIRED = {README: "required", README_ZH: "必填"}
-YES_NO = {README: ("yes", "no"), README_ZH: ("是", "否")}
-PROOFS = {
-    README: {"nothing": None, "certificates": "certificates", "psk": "psk"},
-    README_ZH: {"无": None, "证书": "certificates", "psk": "psk"},
-}
+# Of each, the English one and the Chinese one.
+FIELD_HEADERS = ("Field", "字段")
+CLASS_HEADERS = ("Class", "类")
+REQUIRED = ("required", "必填")
+YES_NO = (("yes", "no"), ("是", "否"))
+PROOFS = (
+    {"nothing": None, "certificates": "certificates", "psk": "psk"},
+    {"无": None, "证书": "certificates", "psk": "psk"},
+)
 
 
-@each_readme
-def test_the_configuration_table_is_the_code(readme):
-    rows = {
-        tuple(unquoted(cell) for cell in row[:3]) for row in readme.table(FIELD_HEADERS[readme])
-    }
+@each_language
+def test_the_configuration_table_is_the_code(language):
+    table = CONFIGURATION[language].table(FIELD_HEADERS[language])
+    rows = {tuple(unquoted(cell) for cell in row[:3]) for row in table}
     assert rows == {
         (
             name,
             _JSON_TYPES[wanted],
-            REQUIRED[readme] if default is config._REQUIRED else json.dumps(default),
+            REQUIRED[language] if default is config._REQUIRED else json.dumps(default),
         )
         for name, (wanted, default) in config._FIELDS.items()
     }
 
 
-@each_readme
-def test_the_transports_table_is_the_code(readme):
-    (header,) = [t[0][0] for t in readme.tables if unquoted(t[-1][0]) == "wss"]
+@each_language
+def test_the_transports_table_is_the_code(language):
+    paper = CONFIGURATION[language]
+    (header,) = [t[0][0] for t in paper.tables if unquoted(t[-1][0]) == "wss"]
     path = LIBRARY / "net/access.py"
     (layers,) = [
         ast.literal_eval(node.value)
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_LAYERS"
     ]
-    yes, no = YES_NO[readme]
+    yes, no = YES_NO[language]
     found = {}
-    for name, port, proof, websocket in readme.table(header):
+    for name, port, proof, websocket in paper.table(header):
         assert websocket in (yes, no)
-        kind = PROOFS[readme][re.split("[:： ]", proof)[0]]
+        kind = PROOFS[language][re.split("[:： ]", proof)[0]]
         found[unquoted(name)] = (int(port), kind, websocket == yes)
     assert found == layers
     assert {"auto", *found} == set(config.TRANSPORTS)
@@ -213,13 +223,14 @@ def expected_errors(other):
 
 
 def test_the_errors_table_is_the_code():
-    rows = {(unquoted(row[0]), row[1], row[3]) for row in README.table(CLASS_HEADERS[README])}
+    table = ERRORS[0].table(CLASS_HEADERS[0])
+    rows = {(unquoted(row[0]), row[1], row[3]) for row in table}
     assert rows == set(expected_errors("other"))
     assert {name for name, _, _ in rows} == {each.__name__ for each in error_classes()}
 
 
 def test_the_chinese_errors_table_has_the_same_classes_and_codes():
-    rows = [(unquoted(row[0]), row[1]) for row in README_ZH.table(CLASS_HEADERS[README_ZH])]
+    rows = [(unquoted(row[0]), row[1]) for row in ERRORS[1].table(CLASS_HEADERS[1])]
     assert sorted(rows) == sorted((name, code) for name, code, _ in expected_errors("其他"))
 
 
