@@ -12,6 +12,8 @@ import sys
 
 # command: Debian package
 PACKAGES = {
+    "coap-client-gnutls": "libcoap3-bin",
+    "coap-client-openssl": "libcoap3-bin",
     "coap-server-gnutls": "libcoap3-bin",
     "coap-server-openssl": "libcoap3-bin",
     "faketime": "faketime",

@@ -4,15 +4,14 @@ import socket
 from dataclasses import dataclass, field
 
 _ANY = ("", "0.0.0.0", "::")
-_NAMED = ("tls", "ws", "wss", "cloud")
 # What a client of each transport is told to connect to, as device.json names them.
-_NAMED = ("tls", "ws", "wss", "http", "https")
 TRANSPORT_LISTENERS = {"tcp": "tcp", "tls": "tls", "psk": "tls", "ws": "ws", "wss": "wss"}
+_NAMED = ("tls", "ws", "wss", "http", "https", "coap", "coap_udp", "cloud")
 
 
 @dataclass(slots=True)
 class Address:
-    """`ports` by listener (tcp, tls, ws, wss, http, https, cloud), those that listen only."""
+    """`ports` by listener, those that listen only: tcp and those of `_NAMED`."""
 
     host: str
     ports: dict[str, int] = field(default_factory=dict)

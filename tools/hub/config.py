@@ -22,6 +22,9 @@ class HubConfig:
     # The HTTP gateway; the cloud's ports are 80 and 443.
     http_port: int | None = None
     https_port: int | None = None
+    # CoAP over DTLS, the cloud's at 5684, and over plain UDP, where nothing proves who sends.
+    coap_port: int | None = None
+    coap_udp_port: int | None = None
     api_port: int = 8180
     database: str = MEMORY
     # Where the authority and the devices' certificates are kept; without one, nowhere.

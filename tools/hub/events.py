@@ -26,6 +26,7 @@ STATE = "state"  # a sub-device is online or offline
 REGISTRY = "registry"
 CLOUD_API = "cloud_api"
 RULE = "rule"  # what a rule did with a message, and changes of rules
+AUTHENTICATE = "authenticate"  # a device was given a token for CoAP
 REGISTER = "register"  # a device registered itself
 DEVICE_LOG = "device_log"  # a line of its own log that a device uploaded
 FAULT = "fault"

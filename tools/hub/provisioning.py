@@ -16,7 +16,10 @@ from tools.pki.issuing import Kind
 DEVICES_FOLDER = "devices"
 DEVICE_FILE = "device.json"
 # The other services of a device.json: by which listener, if it is there, and how that is called.
-_SERVICES = {"http": {"https": "https", "http": "http"}}
+_SERVICES = {
+    "http": {"https": "https", "http": "http"},
+    "coap": {"coap": "auto", "coap_udp": "udp"},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ _PORTS = {
     "cloud": (8543, "port for the cloud API"),
     "http": (8081, "port of the HTTP gateway"),
     "https": (8444, "port of the HTTPS gateway"),
+    "coap": (5684, "UDP port for CoAP over DTLS"),
 }
 # Beside connections: the listeners, the database, the API's clients.
 _SPARE_FILES = 256
@@ -63,6 +64,12 @@ def add_commands(commands: _Commands) -> None:
         help="what the sample device.json connects by (default: what it says, first tcp)",
     )
     add("--clock-offset-s", type=int, default=0, metavar="S", help="shift the hub's clock")
+    add(
+        "--coap-udp-port",
+        type=_port,
+        metavar="PORT",
+        help="UDP port for CoAP without DTLS, where nothing proves who sends (default: none)",
+    )
     add(
         "--max-http-skew-s",
         type=int,
@@ -105,6 +112,8 @@ async def _serve(options: argparse.Namespace, console: Console | None) -> None:
         cloud_port=_port_of(options, "cloud"),
         http_port=_port_of(options, "http"),
         https_port=_port_of(options, "https"),
+        coap_port=_port_of(options, "coap"),
+        coap_udp_port=options.coap_udp_port,
         api_port=options.api_port,
         database=str(data / DATABASE_FILE),
         data=data,

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
 from tools.hub.transport.stream import Proof
 
 # The key that belongs to a client id; None when there is none.
@@ -45,3 +48,10 @@ class Engine(Protocol):
     def say_goodbye(self) -> None:
         """Put a close_notify into `outgoing`, if there is a session to close."""
         ...
+
+
+def certificate_proof(certificate_der: bytes) -> Proof:
+    """Whom a client's certificate, which the handshake has verified, is about."""
+    subject = x509.load_der_x509_certificate(certificate_der).subject
+    names = [str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return Proof(names[0] if names else "", certificate_der)

@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from tempfile import NamedTemporaryFile
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
-from tools.hub.transport.engine import MAX_RECORD_BYTES, FindKey, TlsFailed
+from tools.hub.transport.engine import MAX_RECORD_BYTES, FindKey, TlsFailed, certificate_proof
 from tools.hub.transport.stream import Proof
 
 HAS_PSK = sys.version_info >= (3, 13) and ssl.HAS_PSK
@@ -72,11 +69,7 @@ class OpenSslEngine:
 
     def proof(self) -> Proof | None:
         certificate_der = self._session.getpeercert(binary_form=True)
-        if certificate_der is None:
-            return None
-        subject = x509.load_der_x509_certificate(certificate_der).subject
-        names = [str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-        return Proof(names[0] if names else "", certificate_der)
+        return None if certificate_der is None else certificate_proof(certificate_der)
 
     def decrypt(self) -> bytes | None:
         pieces = []

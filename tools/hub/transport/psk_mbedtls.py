@@ -25,7 +25,7 @@ _CLOSE_NOTIFY = "0x7880"
 _KINDS = ("TLS-PSK-WITH-AES-", "TLS-ECDHE-PSK-WITH-AES-")
 
 
-class _Keys(Mapping[str, bytes]):
+class Keys(Mapping[str, bytes]):
     """The devices' keys as the mapping the library wants; remembers who was asked for."""
 
     def __init__(self, find_key: FindKey) -> None:
@@ -50,7 +50,7 @@ class PskEngine:
     """One session over memory instead of a socket."""
 
     def __init__(self, find_key: FindKey) -> None:
-        self._keys = _Keys(find_key)
+        self._keys = Keys(find_key)
         configuration = TLSConfiguration(
             validate_certificates=False,
             ciphers=tuple(name for name in ciphers_available() if name.startswith(_KINDS)),
@@ -98,9 +98,7 @@ class PskEngine:
                 self._take_outgoing()
             except TLSError as error:
                 self._over = True
-                asked = self._keys.asked
-                identity = "" if asked is None else f" (identity {asked[:64]!r})"
-                raise TlsFailed(f"{_explain(error)}{identity}") from None
+                raise TlsFailed(explain(error, self._keys.asked)) from None
         return True
 
     def proof(self) -> Proof | None:
@@ -122,7 +120,7 @@ class PskEngine:
             except TLSError as error:
                 self._over = True
                 if _CLOSE_NOTIFY not in str(error):
-                    raise TlsFailed(_explain(error)) from None
+                    raise TlsFailed(explain(error)) from None
         return b"".join(pieces) or None
 
     def encrypt(self, data: bytes) -> None:
@@ -134,7 +132,7 @@ class PskEngine:
                 self._take_outgoing()
         except TLSError as error:
             self._over = True
-            raise TlsFailed(_explain(error)) from None
+            raise TlsFailed(explain(error)) from None
 
     def say_goodbye(self) -> None:
         if not self._over:
@@ -143,6 +141,7 @@ class PskEngine:
             self._take_outgoing()
 
 
-def _explain(error: TLSError) -> str:
-    """Mbed TLS's sentence without its number."""
-    return str(error.msg).removeprefix("SSL - ") if error.msg else str(error)
+def explain(error: TLSError, identity: str | None = None) -> str:
+    """Mbed TLS's sentence without its number, with whose key was asked for."""
+    text = str(error.msg).removeprefix("SSL - ") if error.msg else str(error)
+    return text if identity is None else f"{text} (identity {identity[:64]!r})"

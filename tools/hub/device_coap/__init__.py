@@ -1,0 +1,1 @@
+"""The CoAP gateway of devices: publishing, after an authentication that gives a token."""
