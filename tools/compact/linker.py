@@ -35,7 +35,8 @@ class _Bound:
 
     module: str
     name: str | None
-    statement: ast.ImportFrom | None  # of the new file; None where both lie in one file
+    names: ast.ImportFrom | None  # of the file that has it; None where both lie in one file
+    whole: ast.ImportFrom | None = None  # of the module itself, where it is used as one
 
 
 class Linker:
@@ -133,11 +134,6 @@ class Linker:
             for alias in node.names
         )
 
-    def passes_on(self, module: str) -> bool:
-        """Whether a module has nothing of its own, and gives names of others on."""
-        tree = self.modules[module].tree
-        return module != PACKAGE and not self._names[module] and bool(tree.body)
-
     def stub(self, module: str) -> ast.Module | None:
         """The file in the place of a module that went into another: its public names."""
         file = self.home[module]
@@ -219,6 +215,7 @@ class _Rewriter(ast.NodeTransformer):
         # From the outside to the inside: what imports of the library bind, None for other names.
         self._scopes: list[dict[str, _Bound | None]] = [{}]
         self._classes: list[set[str]] = []
+        self._used = {n.id for n in ast.walk(module.tree) if isinstance(n, ast.Name)}
         for name in _bound_at_top(module.tree):
             self._scopes[0][name] = _Bound(module.name, name, None)
 
@@ -310,10 +307,10 @@ class _Rewriter(ast.NodeTransformer):
         text = linker.globals.get((bound.module, name))
         if text is None:
             return None
-        if bound.statement is not None:
-            have = {alias.name for alias in bound.statement.names}
+        if bound.names is not None:
+            have = {alias.name for alias in bound.names.names}
             if text not in have:
-                bound.statement.names.append(ast.alias(text))
+                bound.names.names.append(ast.alias(text))
         return ast.Name(text, ast.Load())
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -321,16 +318,11 @@ class _Rewriter(ast.NodeTransformer):
         if bound is None:
             return node
         if bound.name is None:
-            statement = bound.statement
-            if statement is None:
-                raise CompactError(f"{self._module}: {node.id} is a module that is not there")
-            _, _, last = bound.module.rpartition(".")
-            if self._linker.home[bound.module] != bound.module:
+            if bound.whole is None or self._linker.home[bound.module] != bound.module:
                 raise CompactError(f"{self._module}: {node.id} is used as a module")
-            own = ast.alias(last, None if last == node.id else node.id)
-            statement_of_module = self._module_imports[id(bound)]
-            if not statement_of_module.names:
-                statement_of_module.names.append(own)
+            _, _, last = bound.module.rpartition(".")
+            if not bound.whole.names:
+                bound.whole.names.append(ast.alias(last, None if last == node.id else node.id))
             return node
         found = self._of_module(bound, bound.name)
         if found is None:
@@ -377,7 +369,7 @@ class _Rewriter(ast.NodeTransformer):
             return node
         if node.module == COMPAT:
             return None
-        if self._linker.passes_on(self._module):
+        if not any((alias.asname or alias.name) in self._used for alias in node.names):
             return self._passed_on(node)
         if self._linker.lacks(node):
             return node  # to be told by who runs it, as if it ran from its sources
@@ -388,10 +380,8 @@ class _Rewriter(ast.NodeTransformer):
             if submodule in self._linker.modules:
                 home = self._linker.home[submodule]
                 names = None if home == self._file else ast.ImportFrom(home, [], 0)
-                bound = _Bound(submodule, None, names)
                 whole = ast.ImportFrom(submodule.rpartition(".")[0], [], 0)
-                self._module_imports[id(bound)] = whole
-                self._kept.append(bound)
+                bound = _Bound(submodule, None, names, whole)
                 statements.append(whole)
             else:
                 home = self._linker.home[node.module]
@@ -403,6 +393,7 @@ class _Rewriter(ast.NodeTransformer):
         return statements
 
     def _passed_on(self, node: ast.ImportFrom) -> ast.ImportFrom:
+        """What a module imports and does not use is there for others."""
         module = str(node.module)
         node.module = self._linker.home.get(module, module)
         for alias in node.names:
@@ -411,11 +402,3 @@ class _Rewriter(ast.NodeTransformer):
             if alias.asname == alias.name:
                 alias.asname = None
         return node
-
-    @property
-    def _module_imports(self) -> dict[int, ast.ImportFrom]:
-        return self.__dict__.setdefault("_whole", {})
-
-    @property
-    def _kept(self) -> list[_Bound]:
-        return self.__dict__.setdefault("_bounds", [])

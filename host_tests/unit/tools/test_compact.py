@@ -128,6 +128,18 @@ def test_a_stub_has_the_public_names_of_a_module_that_moved(tmp_path):
     assert linker.stub("iothub.b") is None
 
 
+def test_what_a_module_does_not_use_it_passes_on(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a", "iothub.b"],
+        a="def made():\n    pass\ndef _own():\n    return made()\n",
+        b="",
+        c="import sys\nif sys.platform == 'x':\n    from iothub.a import made as given\n"
+        "def more():\n    pass\n",
+    )
+    assert "    from iothub.b import made as given\n" in files["iothub/c.py"]
+
+
 def test_what_the_library_does_not_have_is_left_to_be_told_on_the_board(tmp_path):
     files = linked(tmp_path, ["iothub.a"], a="from iothub.gone import x\nprint(x)\n")
     assert files["iothub/a.py"] == "from iothub.gone import x\nprint(x)"
