@@ -43,18 +43,17 @@ class ServiceBench:
         self.faults = Faults(self.records)
         self.presence = Presence(self.clock, self.records)
         self.sent: list[tuple[Identity, str, Any, int]] = []
-        self.services = Services(
-            ServiceContext(
-                HubConfig(**settings),
-                self.clock,
-                self.store,
-                self.records,
-                self.registry,
-                self.faults,
-                self.presence,
-                self.send,
-            )
+        self.context = ServiceContext(
+            HubConfig(**settings),
+            self.clock,
+            self.store,
+            self.records,
+            self.registry,
+            self.faults,
+            self.presence,
+            self.send,
         )
+        self.services = Services(self.context)
 
     def send(self, device: Identity, topic: str, payload: bytes, qos: int) -> Outcome:
         if not self.presence.is_online(device):
