@@ -29,6 +29,7 @@ _FIELDS: dict = {
     "queue": (dict, {}),
     "http": (dict, {}),
     "coap": (dict, {}),
+    "update": (dict, {}),
     "network": (dict, {}),
     "app": (dict, {}),
 }
@@ -69,6 +70,7 @@ class Config:
     algorithm: str
     http: dict
     coap: dict
+    update: dict
     network: dict
     app: dict
 
@@ -117,6 +119,9 @@ class Config:
                 raise BadInput("queue", "has flash, drop_oldest, max_messages and max_bytes")
         _check_service("http", self.http, _HTTP_FIELDS, _HTTP_TRANSPORTS)
         _check_service("coap", self.coap, _COAP_FIELDS, _COAP_TRANSPORTS)
+        for name in self.update:
+            if name != "accept_unsigned_images" or type(self.update[name]) is not bool:
+                raise BadInput("update", "has accept_unsigned_images, true or false")
         if not self.websocket_path.startswith("/"):
             raise BadInput("websocket_path", "must begin with /")
         if not 0 <= self.port < 65536:

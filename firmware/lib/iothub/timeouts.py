@@ -69,6 +69,14 @@ OTA_PROGRESS_MS = const(1000)
 OTA_URL_MS = const(30000)
 # Before the restart after an update, for what is still to be acknowledged.
 OTA_FLUSH_MS = const(10000)
+# From the start of a version on trial until it has joined the network, has a connection (TLS
+# included) and is logged in; from then on for the application's own check.
+TRIAL_NETWORK_MS = const(300000)
+TRIAL_LINK_MS = const(420000)
+TRIAL_LOGIN_MS = const(600000)
+TRIAL_CHECK_MS = const(120000)
+# Before the restart that an update asks for: the application's words may still leave.
+UPDATE_RESTART_MS = const(1000)
 # Lines of the log wait so long for others to be uploaded with; the vendor's C SDK waits as long.
 LOG_FLUSH_MS = const(2000)
 # After an upload that failed.

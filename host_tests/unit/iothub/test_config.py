@@ -54,6 +54,8 @@ BAD: tuple = (
     ("coap", {"transport": "tls"}),
     ("coap", {"alone": True}),
     ("coap", {"port": 65536}),
+    ("update", {"unsigned": True}),
+    ("update", {"accept_unsigned_images": 1}),
     ("network", []),
     ("network", "wifi"),
     ("app", 5),

@@ -1,0 +1,61 @@
+"""The watchdog, fed only while all tasks make progress: what hangs is reset.
+
+watch = Watch(device.chip)
+task = watch.task("sensor", 60000)      # does not hang for a minute
+while True:
+    task.alive()
+    await measure()
+"""
+
+import asyncio
+from time import ticks_diff, ticks_ms
+
+from iothub.compat import const
+from iothub.timeouts import TICK_MS
+
+# An RP2040 counts 8,388 ms at most. What blocks the loop must be shorter: a step of a handshake,
+# the erasing of a block; where an RSA signature is not, net/access.py feeds in between.
+_WATCHDOG_MS = const(8000)
+
+
+class Watch:
+    """`on_hang(name)` is told, a last time, which task made no progress."""
+
+    def __init__(self, chip, on_hang=None):
+        self._chip = chip
+        self._on_hang = on_hang
+        self._tasks = []
+
+    def task(self, name, limit_ms):
+        """A Task whose alive() is to be called at least every `limit_ms`."""
+        task = Task(name, limit_ms)
+        self._tasks.append(task)
+        return task
+
+    def forget(self, task):
+        """It ended, and is not watched any more."""
+        self._tasks.remove(task)
+
+    async def run(self):
+        """Starts the watchdog and feeds it, until a task hangs: then returns, and the chip is
+        reset."""
+        self._chip.watch(_WATCHDOG_MS)
+        while True:
+            now_ms = ticks_ms()
+            for task in self._tasks:
+                if ticks_diff(now_ms, task.alive_ms) > task.limit_ms:
+                    if self._on_hang:
+                        self._on_hang(task.name)
+                    return
+            self._chip.feed()
+            await asyncio.sleep_ms(TICK_MS)
+
+
+class Task:
+    def __init__(self, name, limit_ms):
+        self.name = name
+        self.limit_ms = limit_ms
+        self.alive()
+
+    def alive(self):
+        self.alive_ms = ticks_ms()
