@@ -5,8 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tools.hub.api.errors import ApiError, read_object, text_field
-from tools.hub.api.messages import shown_payload
+from tools.hub.api.errors import ApiError, read_object, shown_payload, text_field
 from tools.hub.rules.errors import RuleError
 from tools.hub.rules.service import Rules, shown
 

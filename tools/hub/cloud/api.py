@@ -4,12 +4,16 @@ from tools.hub.address import Address
 from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
 from tools.hub.cloud.actions import Action
+from tools.hub.cloud.calls import Calls
 from tools.hub.cloud.devices import Devices
+from tools.hub.cloud.gateways import Gateways
 from tools.hub.cloud.keys import ApiKeys
+from tools.hub.cloud.logs import Logs
 from tools.hub.cloud.messages import Messages
 from tools.hub.cloud.products import Products
 from tools.hub.cloud.rules import TopicRules
 from tools.hub.cloud.server import CloudServer
+from tools.hub.cloud.shadows import DeviceShadows
 from tools.hub.provisioning import Provisioning
 from tools.hub.rules.service import Rules
 from tools.hub.transport.openssl import certificate_context
@@ -37,6 +41,10 @@ class CloudApi:
             Products(context.registry, context.store),
             Devices(broker, provisioning),
             Messages(broker),
+            Calls(broker),
+            DeviceShadows(context.registry, broker.services.shadows),
+            Gateways(context.registry, broker.services.topology, context.store),
+            Logs(context.store),
             TopicRules(rules),
         ):
             actions |= domain.actions()

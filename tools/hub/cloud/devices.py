@@ -6,7 +6,15 @@ from typing import Any
 
 from tools.hub import application, events
 from tools.hub.broker.broker import Broker
-from tools.hub.cloud.actions import V2018, Action, Actions, device_of, named_device, named_product
+from tools.hub.cloud.actions import (
+    V2018,
+    V2021,
+    Action,
+    Actions,
+    device_of,
+    named_device,
+    named_product,
+)
 from tools.hub.cloud.errors import CloudError
 from tools.hub.cloud.parameters import Parameters
 from tools.hub.provisioning import NewDevice, Provisioning
@@ -52,7 +60,7 @@ class Devices:
             "DescribeAllDevices": Action(self._describe_everywhere, old),
             "DescribeDeviceClientKey": Action(self._describe_private_key),
             "DeleteDevice": Action(self._delete),
-            "UpdateDevicePSK": Action(self._set_secret, ("2021-04-08",)),
+            "UpdateDevicePSK": Action(self._set_secret, (V2021,)),
             "UpdateDeviceAvailableState": Action(self._set_state),
             "UpdateDevicesEnableState": Action(self._set_states),
             "ResetDeviceState": Action(self._reset),
@@ -180,7 +188,19 @@ class Devices:
         )
 
     async def _delete(self, parameters: Parameters) -> dict[str, Any]:
-        application.remove_device(self._broker, named_device(self._registry, parameters))
+        device = named_device(self._registry, parameters)
+        topology = self._broker.services.topology
+        if topology.gateway_of(device.identity) is not None:
+            raise CloudError(
+                "UnauthorizedOperation.DeviceHasAlreadyBindGateway",
+                "the device is bound to a gateway; unbind it first",
+            )
+        if topology.sub_devices(device.identity):
+            raise CloudError(
+                "UnauthorizedOperation.GatewayHasBindedDevices",
+                "the gateway has sub-devices; unbind them first",
+            )
+        application.remove_device(self._broker, device)
         return {}
 
     async def _set_secret(self, parameters: Parameters) -> dict[str, Any]:
@@ -227,8 +247,7 @@ class Devices:
 
     def _shown(self, device: Device) -> dict[str, Any]:
         product_id, name = device.identity
-        session = self._broker.sessions.get(device.identity)
-        online = session is not None and session.link is not None
+        online = self._broker.presence.is_online(device.identity)
         activated = device.last_login_ms is not None
         tags = self._store.query(
             "SELECT tag, type, value, name FROM device_tag "
@@ -247,6 +266,7 @@ class Devices:
             "DeviceType": 5 if self._registry.product(product_id).kind == "gateway" else 0,
             "CertState": int(device.certificate is not None),
             "EnableState": int(device.enabled),
+            "LogLevel": self._broker.services.log_level.get(device.identity),
             "Tags": [
                 dict(zip(("Tag", "Type", "Value", "Name"), row, strict=True)) for row in tags
             ],

@@ -53,15 +53,15 @@ class Messages:
 
     def _judge(self, identity: Identity, topic: str, qos: int, outcome: Outcome) -> None:
         """Raise CloudError for a message that is not on its way to the device."""
-        session = self._broker.sessions.get(identity)
-        online = session is not None and session.link is not None
+        online = self._broker.presence.is_online(identity)
+        subscribed = topic in dict(self._broker.subscriptions(identity))
         if outcome.state == SENT or (outcome.state == STORED and online):
             return
         if outcome.state == STORED:
             code, text = "LimitExceeded.MessageSaved", "the device is offline; it gets it later"
-        elif session is not None and session.subscriptions.granted_qos(topic) is None:
+        elif online and not subscribed:
             code, text = "FailedOperation.DeviceNoSubscription", f"nobody subscribed to {topic}"
-        elif not online and (session is None or qos == 0):
+        elif not online and (not subscribed or qos == 0):
             code, text = "FailedOperation.DeviceOffline", outcome.reason
         elif not online:
             code, text = "LimitExceeded.OfflineMessageExceedLimit", outcome.reason

@@ -19,24 +19,28 @@ _REQUIRED: Any = object()
 class Parameters:
     """The parameters of one request, or of an object in them."""
 
-    def __init__(self, values: Mapping[str, Any], flat: bool = False, path: str = "") -> None:
+    def __init__(
+        self, values: Mapping[str, Any], version: str, flat: bool = False, path: str = ""
+    ) -> None:
         self._values = values
+        # Of the API; some fields have other names in the other.
+        self.version = version
         # In a query everything is text.
         self._flat = flat
         self._path = path
 
     @classmethod
-    def from_json(cls, body: bytes) -> "Parameters":
+    def from_json(cls, body: bytes, version: str) -> "Parameters":
         try:
             values = json.loads(body or b"{}")
         except (ValueError, RecursionError):
             raise CloudError("InvalidParameter", "the body is not JSON") from None
         if not isinstance(values, dict):
             raise CloudError("InvalidParameter", "the body is not a JSON object")
-        return cls(values)
+        return cls(values, version)
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, str]) -> "Parameters":
+    def from_fields(cls, fields: Mapping[str, str], version: str) -> "Parameters":
         tree: dict[str, Any] = {}
         for name, value in fields.items():
             *parents, last = name.split(".")
@@ -48,7 +52,7 @@ class Parameters:
                 if not isinstance(node, dict):
                     raise CloudError("InvalidParameter", f"{name[:80]}: both value and object")
             node[last] = value
-        return cls(tree, flat=True)
+        return cls(tree, version, flat=True)
 
     def has(self, name: str) -> bool:
         return self._find(name) is not None
@@ -87,14 +91,14 @@ class Parameters:
         value = self._get(name, _REQUIRED if required else {})
         if not isinstance(value, dict):
             raise self._wrong(name, "an object")
-        return Parameters(value, self._flat, f"{self._path}{name}.")
+        return Parameters(value, self.version, self._flat, f"{self._path}{name}.")
 
     def inners(self, name: str, most: int) -> list["Parameters"]:
         values = self._list(name, most, [])
         if not all(isinstance(value, dict) for value in values):
             raise self._wrong(name, "a list of objects")
         return [
-            Parameters(value, self._flat, f"{self._path}{name}.{number}.")
+            Parameters(value, self.version, self._flat, f"{self._path}{name}.{number}.")
             for number, value in enumerate(values)
         ]
 

@@ -117,9 +117,9 @@ class CloudServer:
                     "tools/hub/README.md lists what it has",
                 )
             if signed.fields is None:
-                parameters = Parameters.from_json(body)
+                parameters = Parameters.from_json(body, signed.version)
             else:
-                parameters = Parameters.from_fields(signed.fields)
+                parameters = Parameters.from_fields(signed.fields, signed.version)
             answer = await action.handler(parameters)
         finally:
             self._calls -= 1
