@@ -10,6 +10,7 @@ from tools.hub.registry import Device, Product, Registry, RegistryError
 
 V2018, V2021 = "2018-06-14", "2021-04-08"
 VERSIONS = (V2018, V2021)
+MAX_PAGE = 250
 
 # Takes the parameters, gives the fields of `Response`. Raises CloudError or RegistryError.
 Handler = Callable[[Parameters], Awaitable[dict[str, Any]]]
@@ -24,6 +25,12 @@ class Action:
 
 
 Actions = Mapping[str, Action]
+
+
+def page(parameters: Parameters) -> tuple[int, int]:
+    """Where a page of a listing begins, and where the next would."""
+    offset = parameters.integer("Offset")
+    return offset, offset + parameters.integer("Limit", least=1, most=MAX_PAGE)
 
 
 def named_product(registry: Registry, parameters: Parameters, name: str = "ProductId") -> Product:

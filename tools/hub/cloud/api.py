@@ -5,6 +5,7 @@ from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
 from tools.hub.cloud.actions import Action
 from tools.hub.cloud.calls import Calls
+from tools.hub.cloud.creation import DeviceCreation
 from tools.hub.cloud.devices import Devices
 from tools.hub.cloud.gateways import Gateways
 from tools.hub.cloud.keys import ApiKeys
@@ -39,7 +40,8 @@ class CloudApi:
         actions: dict[str, Action] = {}
         for domain in (
             Products(context.registry, context.store),
-            Devices(broker, provisioning),
+            DeviceCreation(broker, provisioning),
+            Devices(broker),
             Messages(broker),
             Calls(broker),
             DeviceShadows(context.registry, broker.services.shadows),

@@ -1,7 +1,6 @@
-"""Actions on devices."""
+"""Actions on devices that are there."""
 
 import ssl
-from dataclasses import dataclass
 from typing import Any
 
 from tools.hub import application, events
@@ -14,47 +13,27 @@ from tools.hub.cloud.actions import (
     device_of,
     named_device,
     named_product,
+    page,
 )
+from tools.hub.cloud.creation import MAX_NAMES, check_psk
 from tools.hub.cloud.errors import CloudError
 from tools.hub.cloud.parameters import Parameters
-from tools.hub.provisioning import NewDevice, Provisioning
-from tools.hub.registry import Device, Product, RegistryError, check_secret
+from tools.hub.registry import Device
 
-MAX_PAGE = 250
-MAX_NAMES = 100
-MAX_TAGS = 10
-MAX_TAG_CHARS = 128
-MAX_KEPT_TASKS = 100
 _OFFLINE, _ONLINE, _NEVER_ONLINE = 0, 1, 3
-_TASK_DONE = 2
-_INTEGER_TAG, _TEXT_TAG = 1, 2
-
-
-@dataclass(slots=True)
-class _CreationTask:
-    """What `CreateMultiDevice` made, kept in memory until it is asked for."""
-
-    product_id: str
-    results: list[dict[str, Any]]
 
 
 class Devices:
     """Over the registry and the broker."""
 
-    def __init__(self, broker: Broker, provisioning: Provisioning) -> None:
+    def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._registry = broker.context.registry
         self._store = broker.context.store
-        self._provisioning = provisioning
-        self._tasks: dict[str, _CreationTask] = {}
 
     def actions(self) -> Actions:
         old = (V2018,)
         return {
-            "CreateDevice": Action(self._create),
-            "CreateMultiDevice": Action(self._create_many, old),
-            "DescribeMultiDevTask": Action(self._describe_task, old),
-            "DescribeMultiDevices": Action(self._describe_created, old),
             "DescribeDevice": Action(self._describe),
             "DescribeDevices": Action(self._describe_all),
             "DescribeAllDevices": Action(self._describe_everywhere, old),
@@ -65,79 +44,6 @@ class Devices:
             "UpdateDevicesEnableState": Action(self._set_states),
             "ResetDeviceState": Action(self._reset),
         }
-
-    async def _create(self, parameters: Parameters) -> dict[str, Any]:
-        product = named_product(self._registry, parameters)
-        tags = _tags(parameters.inner("Attribute"))
-        secret = parameters.text("DefinedPsk", "") or None
-        if secret is not None and product.auth != "key":
-            raise CloudError(
-                "UnauthorizedOperation.ProductNotSupportPSK",
-                f"devices of product {product.product_id} log in by certificate",
-            )
-        if parameters.has("TlsCrt"):
-            raise CloudError("LimitExceeded.CACertNotSupport", "TlsCrt: register the device by it")
-        if secret is not None:
-            _check_secret(secret)
-        new = await self._add(product, parameters.text("DeviceName"))
-        if secret is not None:
-            self._registry.set_secret(new.device, secret)
-        for tag in tags:
-            self._store.later(
-                "INSERT OR REPLACE INTO device_tag VALUES (?, ?, ?, ?, ?, ?)",
-                (*new.device.identity, *tag),
-            )
-        return {"DeviceName": new.device.identity.device_name, **_credentials(new)}
-
-    async def _add(self, product: Product, name: str) -> NewDevice:
-        try:
-            return await self._provisioning.add_device(product.product_id, name)
-        except RegistryError as error:
-            codes = {
-                "conflict": "InvalidParameterValue.DeviceAlreadyExist",
-                "limit": "LimitExceeded.DeviceExceedLimit",
-            }
-            code = codes.get(error.code, "InvalidParameterValue")
-            raise CloudError(code, str(error)) from None
-
-    async def _create_many(self, parameters: Parameters) -> dict[str, Any]:
-        product = named_product(self._registry, parameters)
-        names = parameters.texts("DeviceNames", MAX_NAMES)
-        results = []
-        for name in names:
-            try:
-                new = await self._add(product, name)
-                results.append({"DeviceName": name, "Result": 0, **_credentials(new)})
-            except CloudError as error:
-                results.append({"DeviceName": name, "Result": 1, "ErrMsg": str(error)})
-        task_id = str(self._broker.context.clock.now_ms()) + str(len(self._tasks))
-        while len(self._tasks) >= MAX_KEPT_TASKS:
-            self._tasks.pop(next(iter(self._tasks)))
-        self._tasks[task_id] = _CreationTask(product.product_id, results)
-        return {"TaskId": task_id}
-
-    async def _describe_task(self, parameters: Parameters) -> dict[str, Any]:
-        task_id, _ = self._task(parameters)
-        return {"TaskId": task_id, "TaskStatus": _TASK_DONE}
-
-    async def _describe_created(self, parameters: Parameters) -> dict[str, Any]:
-        task_id, task = self._task(parameters)
-        offset, limit = _page(parameters)
-        return {
-            "TaskId": task_id,
-            "DevicesInfo": task.results[offset : offset + limit],
-            "TotalDevNum": len(task.results),
-        }
-
-    def _task(self, parameters: Parameters) -> tuple[str, _CreationTask]:
-        task_id = parameters.text("TaskId")
-        task = self._tasks.get(task_id)
-        if task is None or task.product_id != parameters.text("ProductId"):
-            raise CloudError(
-                "ResourceNotFound.CreateMultiDeviceTaskNotExist",
-                f"no such task; the hub keeps the last {MAX_KEPT_TASKS} while it runs",
-            )
-        return task_id, task
 
     async def _describe(self, parameters: Parameters) -> dict[str, Any]:
         device = named_device(self._registry, parameters)
@@ -155,7 +61,7 @@ class Devices:
 
     async def _describe_all(self, parameters: Parameters) -> dict[str, Any]:
         product = named_product(self._registry, parameters)
-        offset, limit = _page(parameters)
+        first, end = page(parameters)
         part = parameters.text("DeviceName", "")
         enabled = parameters.integer("EnableState", most=1) if parameters.has("EnableState") else 2
         matching = [
@@ -163,11 +69,11 @@ class Devices:
             for name, device in product.devices.items()
             if part in name and enabled in (int(device.enabled), 2)
         ]
-        page = matching[offset : offset + limit]
-        return {"TotalCount": len(matching), "Devices": [self._shown(device) for device in page]}
+        shown = [self._shown(device) for device in matching[first:end]]
+        return {"TotalCount": len(matching), "Devices": shown}
 
     async def _describe_everywhere(self, parameters: Parameters) -> dict[str, Any]:
-        offset, limit = _page(parameters)
+        first, end = page(parameters)
         everything = [
             {
                 "ProductId": product.product_id,
@@ -178,7 +84,7 @@ class Devices:
             for product in self._registry.products.values()
             for name, device in product.devices.items()
         ]
-        return {"TotalCount": len(everything), "Devices": everything[offset : offset + limit]}
+        return {"TotalCount": len(everything), "Devices": everything[first:end]}
 
     async def _describe_private_key(self, parameters: Parameters) -> dict[str, Any]:
         named_device(self._registry, parameters)
@@ -210,7 +116,7 @@ class Devices:
                 "UnauthorizedOperation.ProductNotSupportPSK", "this device logs in by certificate"
             )
         secret = parameters.text("Psk")
-        _check_secret(secret)
+        check_psk(secret)
         self._registry.set_secret(device, secret)
         return {}
 
@@ -272,39 +178,6 @@ class Devices:
             ],
             "Labels": [],
         }
-
-
-def _check_secret(secret: str) -> None:
-    try:
-        check_secret(secret)
-    except RegistryError as error:
-        raise CloudError("InvalidParameterValue.DefinedPskNotBase64", str(error)) from None
-
-
-def _page(parameters: Parameters) -> tuple[int, int]:
-    return parameters.integer("Offset"), parameters.integer("Limit", least=1, most=MAX_PAGE)
-
-
-def _tags(attribute: Parameters) -> list[tuple[str, int, str, str]]:
-    tags = []
-    for each in attribute.inners("Tags", MAX_TAGS):
-        kind = each.integer("Type", _TEXT_TAG, _INTEGER_TAG, _TEXT_TAG)
-        tag, value, name = each.text("Tag"), each.text("Value"), each.text("Name", "")
-        if not tag or max(map(len, (tag, value, name))) > MAX_TAG_CHARS:
-            raise CloudError(
-                "InvalidParameterValue", f"a tag's texts have at most {MAX_TAG_CHARS} characters"
-            )
-        tags.append((tag, kind, value, name))
-    return tags
-
-
-def _credentials(new: NewDevice) -> dict[str, str]:
-    """What the device logs in by; a private key is in no later answer."""
-    shown = {"DevicePsk": new.device.secret or ""}
-    if new.credential is not None:
-        shown["DeviceCert"] = new.credential.certificate_pem.decode()
-        shown["DevicePrivateKey"] = new.credential.key_pem.decode()
-    return shown
 
 
 def _pem(certificate: bytes | None) -> str:

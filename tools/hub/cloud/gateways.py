@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from tools.hub.cloud.actions import V2021, Action, Actions, device_of, named_device, named_product
+from tools.hub.cloud.actions import (
+    V2021,
+    Action,
+    Actions,
+    device_of,
+    named_device,
+    named_product,
+    page,
+)
 from tools.hub.cloud.errors import CloudError
 from tools.hub.cloud.parameters import Parameters
 from tools.hub.identity import Identity, parse_path
@@ -19,7 +27,6 @@ from tools.hub.services.topology import (
 from tools.hub.store import Store
 
 MAX_DEVICES = 100
-MAX_PAGE = 250
 _CODES = {
     NOT_BOUND: "FailedOperation.ProductNotBind",
     BOUND_ELSEWHERE: "UnauthorizedOperation.DeviceHasAlreadyBindGateway",
@@ -62,8 +69,7 @@ class Gateways:
 
     async def _describe(self, parameters: Parameters) -> dict[str, Any]:
         gateway = self._gateway(parameters)
-        offset = parameters.integer("Offset")
-        limit = parameters.integer("Limit", least=1, most=MAX_PAGE)
+        first, end = page(parameters)
         product_id = parameters.text("ProductId", "")
         product = named_product(self._registry, parameters) if product_id else None
         bound = [
@@ -85,7 +91,7 @@ class Gateways:
                     "Tags": [],
                     "BindTime": bound_ms // 1000,
                 }
-                for device, bound_ms in bound[offset : offset + limit]
+                for device, bound_ms in bound[first:end]
             ],
         }
 

@@ -3,14 +3,13 @@
 import re
 from typing import Any
 
-from tools.hub.cloud.actions import Action, Actions, named_product
+from tools.hub.cloud.actions import Action, Actions, named_product, page
 from tools.hub.cloud.errors import CloudError
 from tools.hub.cloud.parameters import Parameters
 from tools.hub.registry import MAX_DEVICES_PER_PRODUCT, Product, Registry, RegistryError
 from tools.hub.store import Store
 from tools.hub.topics import DEFAULT_TOPICS, Permission
 
-MAX_PAGE = 250
 MAX_DESCRIPTION_CHARS = 500
 _NAME = re.compile(r"[A-Za-z0-9:_-]{1,32}")
 _AUTH = {"1": "cert", "2": "key"}
@@ -88,13 +87,9 @@ class Products:
 
     async def _describe_all(self, parameters: Parameters) -> dict[str, Any]:
         products = list(self._registry.products.values())
-        offset = parameters.integer("Offset")
-        limit = parameters.integer("Limit", least=1, most=MAX_PAGE)
-        page = products[offset : offset + limit]
-        return {
-            "TotalCount": len(products),
-            "Products": [self._shown(product) for product in page],
-        }
+        first, end = page(parameters)
+        shown = [self._shown(product) for product in products[first:end]]
+        return {"TotalCount": len(products), "Products": shown}
 
     async def _delete(self, parameters: Parameters) -> dict[str, Any]:
         product = named_product(self._registry, parameters)

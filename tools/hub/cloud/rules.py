@@ -4,13 +4,12 @@ import base64
 import binascii
 from typing import Any
 
-from tools.hub.cloud.actions import V2021, Action, Actions
+from tools.hub.cloud.actions import MAX_PAGE, V2021, Action, Actions
 from tools.hub.cloud.errors import CloudError
 from tools.hub.cloud.parameters import Parameters
 from tools.hub.rules.errors import RuleError
 from tools.hub.rules.service import Rules
 
-MAX_PAGE = 250
 _CODES = {
     "json": "InvalidParameterValue.InvalidJSON",
     "sql": "InvalidParameterValue.InvalidSQL",

@@ -13,7 +13,7 @@ from tools.hub.rules.message import RuleMessage
 
 MAX_DEPTH = 30
 # Beyond this magnitude arithmetic gives None; so its results stay below what a float can hold.
-_MAX_NUMBER = 10**150
+_LARGEST_NUMBER = 10**150
 Value = Any
 Evaluate = Callable[[RuleMessage], Value]
 
@@ -159,7 +159,7 @@ def _computed(sign: str, left: Value, right: Value) -> Value:
     if _kind(left) != "number" or _kind(right) != "number":
         return None
     # Before it is computed: an integer of a thousand digits is one too many.
-    if max(abs(left), abs(right)) > _MAX_NUMBER:
+    if max(abs(left), abs(right)) > _LARGEST_NUMBER:
         return None
     if sign in ("/", "%"):
         if right == 0:
