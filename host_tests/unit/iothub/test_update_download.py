@@ -27,8 +27,8 @@ def test_the_tail_is_asked_for_first_then_the_rest():
     assert not asked.wants_tail
     assert asked.fields() == (("Range", "bytes=0-99487"), ("If-Range", ETAG))
     assert asked.answer(206, part(0, 99487), 99488) == TAKE
-    asked.offset = 99488
-    assert asked.restarts == 0
+    asked.came_to(99488)
+    assert (asked.offset, asked.restarts) == (99488, 0)
 
 
 def test_what_was_begun_goes_on_at_the_offset():
@@ -142,9 +142,14 @@ def test_every_event_ends_when_it_comes_too_often():
 
 def test_bytes_that_come_keep_it_going():
     asked = running()
-    for _ in range(1000):
+    for i in range(1000):
         assert asked.happened(download.CUT_OFF) == RETRY
-        asked.progressed()
+        asked.came_to(40961 + i)
+    # The same offset again is no progress.
+    for _ in range(10):
+        assert asked.happened(download.CUT_OFF) == RETRY
+        asked.came_to(asked.offset)
+    raises(UpdateError, asked.happened, download.CUT_OFF)
 
 
 def test_a_file_that_always_begins_anew_ends_all_the_same():
@@ -152,8 +157,7 @@ def test_a_file_that_always_begins_anew_ends_all_the_same():
     asked = running()
     starts = 0
     while starts < 100:
-        asked.offset = 5000
-        asked.progressed()
+        asked.came_to(50000)
         try:
             assert asked.answer(200, {}, SIZE) == TAKE
         except UpdateError as e:

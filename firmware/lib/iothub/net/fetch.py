@@ -15,6 +15,8 @@ from iothub.update.image import TRAILER_BYTES
 from iothub.update.writer import Writer
 
 _MAX_REDIRECTS = const(3)
+# How long a download that is always served keeps others waiting: a block of flash takes longer.
+_TURN_MS = const(5)
 
 
 async def fetch(ota, job):
@@ -82,28 +84,31 @@ async def _take(ota, asked, writer, source):
     """Takes a body, or some of it. Raises LinkError, also when it is empty."""
     told_ms = began_ms = ticks_ms()
     began_at = writer.taken
-    while not writer.is_complete:
-        count = await source.client.readinto(writer.space())
-        if not count:
-            if writer.taken == began_at:
-                raise LinkError("the body is empty")
-            return
-        is_block = writer.took(count)
-        asked.offset = writer.taken
-        asked.progressed()
-        if not is_block:
-            continue
-        now_ms = ticks_ms()
-        ota.progress(writer.taken, ticks_diff(now_ms, told_ms))
-        told_ms = now_ms
-        if not ota.may_run.is_set():
-            source.close()
-            return
-        pause_ms = 0
-        if ota.bytes_per_s:
-            due_ms = (writer.taken - began_at) * 1000 // ota.bytes_per_s
-            pause_ms = max(0, due_ms - ticks_diff(now_ms, began_ms))
-        await asyncio.sleep_ms(pause_ms)
+    readinto = source.client.readinto
+    try:
+        while not writer.is_complete:
+            count = await readinto(writer.space())
+            if not count:
+                if writer.taken == began_at:
+                    raise LinkError("the body is empty")
+                return
+            is_block = writer.took(count)
+            now_ms = ticks_ms()
+            elapsed_ms = ticks_diff(now_ms, told_ms)
+            if not is_block or (elapsed_ms < _TURN_MS and not ota.bytes_per_s):
+                continue
+            told_ms = now_ms
+            ota.progress(writer.taken, elapsed_ms)
+            if not ota.may_run.is_set():
+                source.close()
+                return
+            pause_ms = 0
+            if ota.bytes_per_s:
+                due_ms = (writer.taken - began_at) * 1000 // ota.bytes_per_s
+                pause_ms = max(0, due_ms - ticks_diff(now_ms, began_ms))
+            await asyncio.sleep_ms(pause_ms)
+    finally:
+        asked.came_to(writer.taken)
 
 
 async def _renewed(ota):

@@ -17,7 +17,9 @@ from iothub.errors import CONNECT, RECEIVE, BadInput, DeadlineError, LinkError, 
 from iothub.net.endpoint import Endpoint
 from iothub.timeouts import HTTP_BODY_MS, HTTP_RESPONSE_MS, HTTP_STALL_MS
 
-_POLL_MS = const(10)
+# Between looks whether the server moved: shortly at first, since a full window is there at once.
+_POLL_FIRST_MS = const(1)
+_POLL_LAST_MS = const(10)
 _RX_BYTES = const(512)  # heads come through it; bodies only by what follows a head in one read
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -38,6 +40,7 @@ class Client:
         self._at = self._end = 0  # what of _rx was read and not taken yet
         self._wrote = False
         self._limit_ms = 0
+        self._pause_ms = _POLL_FIRST_MS
         self._started_ms = ticks_ms()
 
     async def request(self, method, path, fields=(), body=None, wanted=()):
@@ -56,7 +59,8 @@ class Client:
             self._begin(HTTP_RESPONSE_MS)
             await self._write(head + body if body else head)
             while response.state == codec.HEAD:
-                await self._framing()
+                if not self._framing():
+                    await self._wait()
         except BaseException as e:
             raise self._failed(e)
         self._release()
@@ -65,9 +69,15 @@ class Client:
     async def readinto(self, buf):
         """Fills the front of `buf` with what comes next of the body; how many bytes, 0 at its
         end. Raises LinkError."""
-        self._begin(HTTP_STALL_MS)
+        view = memoryview(buf)
         try:
-            return await self._body_into(memoryview(buf))
+            count = self._body_now(view)
+            if count is None:
+                self._begin(HTTP_STALL_MS)
+                while count is None:
+                    await self._wait()
+                    count = self._body_now(view)
+            return count
         except BaseException as e:
             raise self._failed(e)
 
@@ -81,7 +91,10 @@ class Client:
         self._begin(HTTP_BODY_MS)
         try:
             while True:
-                count = await self._body_into(view[size:])
+                count = self._body_now(view[size:])
+                if count is None:
+                    await self._wait()
+                    continue
                 if not count:
                     return bytes(view[:size])
                 size += count
@@ -127,12 +140,14 @@ class Client:
     def _begin(self, limit_ms):
         self._started_ms = ticks_ms()
         self._limit_ms = limit_ms
+        self._pause_ms = _POLL_FIRST_MS
 
     async def _wait(self):
         """A while, until the other side may have moved."""
         if ticks_diff(ticks_ms(), self._started_ms) > self._limit_ms:
             raise DeadlineError("http: no answer in time", RECEIVE)
-        await asyncio.sleep_ms(_POLL_MS)
+        await asyncio.sleep_ms(self._pause_ms)
+        self._pause_ms = min(2 * self._pause_ms, _POLL_LAST_MS)
 
     async def _write(self, data):
         view = memoryview(data)
@@ -147,43 +162,44 @@ class Client:
             else:
                 await self._wait()
 
-    async def _read_some(self, view):
-        """Reads into `view`; how many bytes, 0 at the end of the stream."""
-        while True:
-            count = self._stream.readinto(view)
-            if count is not None:
-                return count
-            await self._wait()
-
-    async def _framing(self):
-        """Takes what comes before, between and after the bytes of the body."""
-        if self._at == self._end:
-            self._at = 0
-            self._end = await self._read_some(self._rx)
-            if not self._end:
-                self.response.ended()
-        self._at = self.response.received(self._rx, self._at, self._end)
-
-    async def _body_into(self, view):
+    def _body_now(self, view):
+        """What readinto() gives, or None if nothing is there now."""
         response = self.response
         while not response.left:
             if response.state == codec.DONE:
                 self._release()
                 return 0
-            await self._framing()
+            if not self._framing():
+                return None
         count = min(len(view), response.left)
         if self._at < self._end:
             count = min(count, self._end - self._at)
             view[:count] = memoryview(self._rx)[self._at : self._at + count]
             self._at += count
         else:
-            count = await self._read_some(view[:count])
+            count = self._stream.readinto(view if count == len(view) else view[:count])
+            if count is None:
+                return None
             if not count:
                 response.ended()
                 self._release()
                 return 0
         response.took(count)
         return count
+
+    def _framing(self):
+        """Takes what comes before, between and after the bytes of the body. False if nothing is
+        there now."""
+        if self._at == self._end:
+            count = self._stream.readinto(self._rx)
+            if count is None:
+                return False
+            if not count:
+                self.response.ended()
+            self._at = 0
+            self._end = count
+        self._at = self.response.received(self._rx, self._at, self._end)
+        return True
 
     def _release(self):
         """Hangs up after a response whose connection will not be used again."""

@@ -47,9 +47,9 @@ WANTED = (b"content-range", b"etag")  # the fields of an answer that are looked 
 
 
 class Download:
-    """One file of `size` bytes. Who keeps what comes sets `offset`, so many bytes from the
-    beginning, and `has_tail`: the last `tail` bytes, which are asked for first; and forgets both
-    when `restarts` has grown. `etag` (str) is the server's mark of the file, "" if unknown."""
+    """One file of `size` bytes. Who keeps what comes says came_to(), and sets `has_tail`: the last
+    `tail` bytes, which are asked for first; and forgets both when `restarts` has grown. `etag`
+    (str) is the server's mark of the file, "" if unknown."""
 
     def __init__(self, size, tail, offset=0, etag="", has_tail=False):
         self.size = size
@@ -112,9 +112,11 @@ class Download:
         is_broken = isinstance(error, ProtocolError) or error.phase == "tls"
         return self.happened(BROKEN if is_broken else CUT_OFF)
 
-    def progressed(self):
-        """Bytes of the file came."""
-        self._tries = 0
+    def came_to(self, offset):
+        """So many bytes from the beginning are here now."""
+        if offset > self.offset:
+            self.offset = offset
+            self._tries = 0
 
     def _start_over(self):
         self.restarts += 1

@@ -20,13 +20,14 @@ class FileTarget:
         self._tree = tree
         self._path = path
         self._file = None
+        self._position = 0
 
     def erase(self, offset):
         """A file needs none; but one that is begun anew must not keep its old end, which the file
         system would copy along with each write."""
         if offset == 0:
             self.close()
-            self._file = self._open("w+b")
+            self._open("w+b")
 
     def write(self, offset, view):
         """Writes `view` from `offset` on. Raises StorageError."""
@@ -34,6 +35,7 @@ class FileTarget:
         try:
             if file.write(view) != len(view):
                 raise OSError(28, "no space left")
+            self._position = offset + len(view)
         except OSError as e:
             raise StorageError("cannot write the download", None, e.errno)
 
@@ -41,6 +43,7 @@ class FileTarget:
         """Fills `view` with what lies from `offset` on. Raises StorageError: less lies there."""
         if self._at(offset).readinto(view) != len(view):
             raise StorageError("the download is shorter than noted")
+        self._position = offset + len(view)
 
     def sync(self):
         """Returns when all that was written stays through a power cut. Raises StorageError."""
@@ -58,12 +61,16 @@ class FileTarget:
 
     def _at(self, offset):
         if self._file is None:
-            self._file = self._open("r+b" if self._tree.size(self._path) >= 0 else "w+b")
-        self._file.seek(offset)
+            self._open("r+b" if self._tree.size(self._path) >= 0 else "w+b")
+        # LittleFS writes out what it holds back whenever it is told where to go on.
+        if offset != self._position:
+            self._file.seek(offset)
+        self._position = -1  # nobody knows where, until what follows succeeded
         return self._file
 
     def _open(self, mode):
         try:
-            return self._tree.open(self._path, mode)
+            self._file = self._tree.open(self._path, mode)
+            self._position = 0
         except OSError as e:
             raise StorageError("cannot open the download", None, e.errno)

@@ -14,7 +14,7 @@ INSTALLED = const(1)  # a restart is to show what it is worth
 REFUSED = const(2)  # it was tried, and is not to be tried again
 
 _VERSION = const(1)
-# Version of the record, stage, MD5, size, offset, CRC-32; then three texts behind their lengths.
+# Version of the record, stage, MD5, size, offset, CRC-32; then the texts, a line each.
 _LAYOUT = ">BB16sIII"
 _LAYOUT_BYTES = const(30)
 
@@ -42,10 +42,7 @@ class Record:
         packed = struct.pack(
             _LAYOUT, _VERSION, self.stage, self.md5, self.size, self.offset, self.crc
         )
-        for text in (self.version, self.etag, self.target):
-            encoded = text.encode()
-            packed += bytes((len(encoded),)) + encoded
-        return packed
+        return packed + "\n".join((self.version, self.etag, self.target)).encode()
 
 
 def load(journal):
@@ -54,12 +51,9 @@ def load(journal):
     if not packed or packed[0] != _VERSION:
         return None
     _, stage, md5, size, offset, crc = struct.unpack_from(_LAYOUT, packed)
-    texts = []
-    at = _LAYOUT_BYTES
-    for _ in range(3):
-        end = at + 1 + packed[at]
-        texts.append(str(packed[at + 1 : end], "utf-8"))
-        at = end
+    texts = str(packed[_LAYOUT_BYTES:], "utf-8").split("\n")
+    if len(texts) != 3:  # a version of several lines
+        return None
     return Record(texts[0], md5, size, texts[1], texts[2], offset, crc, stage)
 
 

@@ -75,22 +75,24 @@ class Writer:
         if left <= 0:
             return self._tail[-left:]
         at = self.taken % BLOCK_BYTES
+        if not at and left >= BLOCK_BYTES:
+            return self._block
         return self._block[at : min(BLOCK_BYTES, at + left)]
 
     def took(self, count):
         """So many bytes are in space(). Whether they made a block full, which is written then.
         Raises UpdateError, StorageError."""
-        self.taken += count
-        left = self.image_bytes - self.taken
-        if left < 0:
-            if self.taken == self.record.size:
-                self.tail = bytes(self._tail)
-            return False
-        used = self.taken % BLOCK_BYTES
-        if used and left:
-            return False
-        self._write(self._block[: used or BLOCK_BYTES])
-        return True
+        self.taken = taken = self.taken + count
+        used = taken % BLOCK_BYTES
+        if not used and taken <= self.image_bytes:
+            self._write(taken - BLOCK_BYTES, self._block)
+            return True
+        if taken == self.image_bytes:
+            self._write(taken - used, self._block[:used])
+            return True
+        if taken == self.record.size:
+            self.tail = bytes(self._tail)
+        return False
 
     def finish(self):
         """The image.Trailer, once the file is complete and right. Raises UpdateError, after which
@@ -113,16 +115,16 @@ class Writer:
         if self._target is not None:
             self._target.close()
 
-    def _write(self, view):
+    def _write(self, offset, view):
         record = self.record
-        offset = self.taken - len(view)
         if not offset:
             self.close()
             record.target = self._place.admit(self._trailer, view, record.size)
             self._target = self._place.target(record.target)
             record.offset = 0
-        self._target.erase(offset)
-        self._target.write(offset, view)
+        target = self._target
+        target.erase(offset)
+        target.write(offset, view)
         self._digest(view)
         if self.taken - record.offset >= INTERVAL_BYTES:
             self._note()
