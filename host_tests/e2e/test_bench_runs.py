@@ -8,9 +8,10 @@ from host_tests.conftest import requires
 from host_tests.e2e.device_program import ROOT
 from tools import prerequisites
 from tools.bench import __main__ as bench
+from tools.bench import download
 from tools.bench.contestants import CONTESTANTS
 
-pytestmark = requires("mosquitto")
+pytestmark = requires("mosquitto", "nginx")
 
 CLIENTS = [contestant.name for contestant in CONTESTANTS]
 
@@ -26,7 +27,7 @@ def test_prints_every_figure_and_its_verdict():
     lines = done.stdout.splitlines()
     rows = [[cell.strip() for cell in re.split("[│|]", line)[1:-1]] for line in lines]
     rates = [row for row in rows if len(row) == 4]
-    assert [row[0] for row in rates] == CLIENTS * 2
+    assert [row[0] for row in rates] == [*CLIENTS * 2, "iothub", "bare loop"]
     for row in rates:
         assert all(float(cell.replace(",", "")) > 0 for cell in row[1:]), row
     ratios = [row for row in rows if len(row) == 5]
@@ -36,6 +37,7 @@ def test_prints_every_figure_and_its_verdict():
         ("loopback", 2),
         ("delayed", 0.9),
         ("delayed", 1.4),
+        ("download", 0.9),
     ]
     verdicts = [row[4] for row in ratios]
     assert set(verdicts) <= {"ok", "short"}
@@ -52,13 +54,17 @@ def figures(round_trip_s, **rates_per_s):
 def test_a_ratio_falls_short_when_it_should():
     loopback = figures(1e-5, SESSION=800, UMQTT=2, UMQTT_NODELAY=401, PAHO=400)
     delayed = figures(0.02, SESSION=899, PAHO=600)
-    assert [ratio.ok for ratio in bench.ratios(loopback, delayed)] == [
+    update = download.Download(bare=[100, 200, 400], ours=[91, 182, 100])
+    assert [ratio.ok for ratio in bench.ratios(loopback, delayed, update)] == [
         True,
         False,
         True,
         False,
+        True,
         True,
     ]
+    update = download.Download(bare=[100, 200, 400], ours=[89, 178, 400])
+    assert not bench.ratios(loopback, delayed, update)[-1].ok
 
 
 def test_says_why_it_cannot_measure(monkeypatch, capsys):

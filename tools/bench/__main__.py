@@ -1,5 +1,6 @@
-"""`python -m tools.bench`: QoS 1 publishes per second, against mosquitto on this machine. What is
-required are ratios within one run; the numbers themselves depend on the machine.
+"""`python -m tools.bench`: QoS 1 publishes per second, against mosquitto on this machine, and
+bytes per second of an update, from nginx. What is required are ratios within one run; the numbers
+themselves depend on the machine.
 
 Ends with status 1 when a ratio falls short.
 """
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.bench import report, round_trip
+from tools.bench import download, report, round_trip
 from tools.bench.contestants import (
     CONTESTANTS,
     PAHO,
@@ -24,6 +25,7 @@ from tools.bench.contestants import (
     BenchError,
     Contestant,
 )
+from tools.bench.file_server import FileServerError
 from tools.bench.mosquitto import Mosquitto, MosquittoError
 from tools.bench.paho_client import PAYLOAD
 
@@ -33,6 +35,7 @@ BROKER_SETTINGS = ("set_tcp_nodelay true",)
 BROKER = "mosquitto with " + ", ".join(BROKER_SETTINGS)
 DELAY_EACH_WAY_MS = 10
 _ROUND_TRIPS = 40
+DOWNLOAD_ROUNDS = 15
 
 
 @dataclass
@@ -54,13 +57,14 @@ class Figures:
         return statistics.median(ours * trip_s / WINDOW for ours, trip_s in pairs)
 
 
-def ratios(loopback: Figures, delayed: Figures) -> list[report.Ratio]:
+def ratios(loopback: Figures, delayed: Figures, update: download.Download) -> list[report.Ratio]:
     return [
         report.Ratio("loopback", UMQTT.name, loopback.ratio_to(UMQTT), 400),
         report.Ratio("loopback", UMQTT_NODELAY.name, loopback.ratio_to(UMQTT_NODELAY), 2),
         report.Ratio("loopback", PAHO.name, loopback.ratio_to(PAHO), 2),
         report.Ratio("delayed", "20 / round trip", delayed.ratio_to_bound(), 0.9),
         report.Ratio("delayed", PAHO.name, delayed.ratio_to(PAHO), 1.4),
+        report.Ratio("download", "bare loop", update.ratio, 0.9),
     ]
 
 
@@ -121,7 +125,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         try:
             loopback, delayed = measure(options.rounds, options.scale, Path(directory))
-        except (BenchError, MosquittoError, round_trip.RoundTripError) as error:
+            _progress("download of an update")
+            update_rounds = max(1, int(DOWNLOAD_ROUNDS * min(1, options.scale)))
+            update = download.measure(update_rounds, options.scale)
+            _progress("")
+        except (BenchError, FileServerError, MosquittoError, round_trip.RoundTripError) as error:
             print(f"bench: {error}", file=sys.stderr)
             return 2
     print(
@@ -130,7 +138,8 @@ def main() -> int:
     )
     report.print_rates("loopback", loopback.round_trips_s, loopback.rates_per_s)
     report.print_rates("delayed", delayed.round_trips_s, delayed.rates_per_s)
-    found = ratios(loopback, delayed)
+    report.print_download(update)
+    found = ratios(loopback, delayed, update)
     report.print_ratios(found)
     return 0 if all(ratio.ok for ratio in found) else 1
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.bench.contestants import Contestant
+from tools.bench.download import Download
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ def print_rates(
     for contestant, rates in rates_per_s.items():
         numbers = statistics.median(rates), min(rates), max(rates)
         table.add_row(contestant.name, *(_number(value) for value in numbers))
+    _console().print(table)
+
+
+def print_download(found: Download) -> None:
+    table = Table(title="Download of an update, MB/s: MQTT publishes every 100 ms meanwhile")
+    table.add_column("by")
+    for name in ("median", "least", "most"):
+        table.add_column(name, justify="right")
+    for by, rates in (("iothub", found.ours), ("bare loop", found.bare)):
+        numbers = statistics.median(rates), min(rates), max(rates)
+        table.add_row(by, *(_number(value / 1e6) for value in numbers))
     _console().print(table)
 
 
