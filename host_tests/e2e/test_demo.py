@@ -1,5 +1,6 @@
 """`make demo`, as a person runs it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from tools.demo import __main__ as demo
 from tools.demo import chapters
+from tools.demo.props import names
+from tools.demo.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +26,26 @@ def test_the_whole_story_ends_with_ok_in_half_a_minute():
     for name in chapters.CHAPTERS:
         assert f"[{name}]" in done.stdout
     assert done.stdout.count("✓") == len(chapters.CHAPTERS)
+
+
+def test_every_service_has_its_chapter_and_all_end_in_time():
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.demo", "--chapter", "all"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    seconds = float(re.findall(r"demo: ok \((.*) s\)", done.stdout)[0])
+    assert seconds < 180
+    for name in (*chapters.CHAPTERS, *SERVICES):
+        assert f"[{name}]" in done.stdout
+    assert done.stdout.count("✓") == len(chapters.CHAPTERS) + len(SERVICES)
+    assert "Traceback" not in done.stdout
+    played = set(re.findall(r"^   (\w+) \| ", done.stdout, re.MULTILINE))
+    assert set(names()) <= played, "an example without a chapter"
+    print(f"all chapters: {seconds:.0f} s")
 
 
 def test_one_chapter_alone(capsys, monkeypatch):
@@ -46,11 +69,11 @@ def test_the_other_ways_in(capsys, monkeypatch, transport, chapter):
 @pytest.mark.parametrize("transport", ["tls", "psk", "ws", "wss"])
 def test_the_whole_story_by_every_way_in(transport):
     done = subprocess.run(
-        [sys.executable, "-m", "tools.demo", "--transport", transport],
+        [sys.executable, "-m", "tools.demo", "--transport", transport, "--chapter", "all"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -7,16 +7,19 @@ import sys
 from tools.demo.chapters import CHAPTERS
 from tools.demo.errors import ChapterFailed
 from tools.demo.narrator import Narrator
+from tools.demo.services import SERVICES
 from tools.demo.story import TRANSPORTS, stage
 
 # Far above what a slow machine needs; a story that hangs ends all the same.
-_TIMEOUT_S = 120.0
+_TIMEOUT_S = 300.0
+_ALL = "all"
+EVERY_CHAPTER = {**CHAPTERS, **SERVICES}
 
 
 async def _play(names: list[str], transport: str, narrator: Narrator) -> None:
     async with stage(narrator, transport) as story:
         for number, name in enumerate(names, start=1):
-            chapter = CHAPTERS[name]
+            chapter = EVERY_CHAPTER[name]
             narrator.chapter(number, f"{chapter.__doc__} [{name}]")
             await chapter(story)
 
@@ -24,7 +27,9 @@ async def _play(names: list[str], transport: str, narrator: Narrator) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument(
-        "--chapter", choices=CHAPTERS, help="play only this one (make demo CHAPTER=...)"
+        "--chapter",
+        choices=[_ALL, *EVERY_CHAPTER],
+        help="play this one (make demo CHAPTER=...), or all, those of the services too",
     )
     parser.add_argument(
         "--transport", choices=TRANSPORTS, default="tcp", help="how the device connects"
@@ -34,7 +39,9 @@ def main() -> int:
     narrator = Narrator()
     failure: str | None = None
     try:
-        names = [chosen] if chosen else list(CHAPTERS)
+        names = list(CHAPTERS)
+        if chosen:
+            names = list(EVERY_CHAPTER) if chosen == _ALL else [chosen]
         play = _play(names, arguments.transport, narrator)
         asyncio.run(asyncio.wait_for(play, _TIMEOUT_S))
     except ChapterFailed as e:

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.bytecode import compile_firmware
+from tools.bytecode import compile_file, compile_firmware
 from tools.demo.errors import ChapterFailed
 
 HEAP = "192k"
 _MICROPYTHON = Path(sys.executable).with_name("micropython")
 _STOP_TIMEOUT_S = 3.0
+_SPEAK_TIMEOUT_S = 15.0
 _MAX_LINE_BYTES = 4096
 
 
@@ -37,10 +38,18 @@ class Board:
         shutil.rmtree(self.flash, ignore_errors=True)
         self.flash.mkdir(parents=True)
         total_bytes = compile_firmware(self.flash)
+        # Without slots: what chooses one asks a chip why it was reset.
+        (self.flash / "slotboot.mpy").unlink()
         (self.flash / "device.json").write_text(json.dumps(configuration))
         (self.flash / "trust").mkdir()
         (self.flash / "trust" / "hub.der").write_bytes(trust_anchor)
         return total_bytes
+
+    def install_program(self, other: Path, program: Path, configuration: dict[str, Any]) -> None:
+        """The same on a copy of another board's flash, with a program in the place of main."""
+        shutil.copytree(other, self.flash, dirs_exist_ok=True)
+        compile_file(program, self.flash / "main.mpy")
+        (self.flash / "device.json").write_text(json.dumps(configuration))
 
     async def power_on(self) -> None:
         environment = {
@@ -69,7 +78,17 @@ class Board:
         if self._reader is not None:
             await asyncio.wait_for(self._reader, _STOP_TIMEOUT_S)
 
-    async def says(self, pattern: str, timeout_s: float, after: int = 0) -> re.Match[str]:
+    async def ends(self) -> None:
+        """Waits until the program is over."""
+        assert self._reader is not None
+        try:
+            await asyncio.wait_for(asyncio.shield(self._reader), _SPEAK_TIMEOUT_S)
+        except TimeoutError:
+            raise ChapterFailed("the device's program does not end") from None
+
+    async def says(
+        self, pattern: str, timeout_s: float = _SPEAK_TIMEOUT_S, after: int = 0
+    ) -> re.Match[str]:
         """Waits for a console line, from line number `after` on, that matches."""
         deadline_s = time.monotonic() + timeout_s
         at = after

@@ -23,6 +23,9 @@ class Cloud:
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
 
+    async def get(self, path: str) -> dict[str, Any]:
+        return await self._ask("GET", path)
+
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self._ask("POST", path, json=body)
 
@@ -33,11 +36,15 @@ class Cloud:
         return answer["events"]
 
     async def messages(self, device: str) -> list[dict[str, Any]]:
-        """What a device published to its `event` topic, oldest first; `fields` is the payload."""
+        """What a device published to its `event` topic, oldest first; `fields` is the payload,
+        None where that is no JSON."""
         answer = await self._ask("GET", "/messages", params={"topic": f"{device}/event"})
         messages: list[dict[str, Any]] = answer["messages"]
         for message in messages:
-            message["fields"] = json.loads(message["payload"])
+            try:
+                message["fields"] = json.loads(message.get("payload", ""))
+            except ValueError:
+                message["fields"] = None
         return messages
 
     async def now_ms(self) -> int:

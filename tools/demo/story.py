@@ -1,10 +1,12 @@
 """The stage: a hub whose clock is an hour off, a network that can be cut, a thermostat."""
 
+import asyncio
 import contextlib
 import itertools
 import tempfile
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from tools.demo.board import HEAP, Board
 from tools.demo.cloud import Cloud
 from tools.demo.errors import ChapterFailed
 from tools.demo.narrator import Narrator
+from tools.demo.props import EXAMPLES, device_path, props_of
+from tools.demo.vendor_cloud import VendorCloud
 from tools.faults import FaultProxy
 from tools.hub.app import Hub
 from tools.hub.config import HubConfig
@@ -21,6 +25,15 @@ TRANSPORTS = {"tcp": "tcp", "tls": "tls", "psk": "tls", "ws": "ws", "wss": "wss"
 HUB_OFFSET_S = 3600
 INTERVAL_MS = 400
 _ONLINE_TIMEOUT_S = 10.0
+_AGREE_TIMEOUT_S = 10.0
+_POLL_S = 0.05
+
+
+class ExampleBoard(Board):
+    """Runs one of firmware/examples. `device` is "PID/DN", `beside` its sub-device."""
+
+    device = ""
+    beside = ""
 
 
 @dataclass
@@ -35,6 +48,58 @@ class Story:
     configuration: dict[str, Any]
     trust_anchor: bytes
     workshop: Path
+    hub: Hub
+    _scenes: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @contextlib.asynccontextmanager
+    async def example(self, name: str) -> AsyncIterator[ExampleBoard]:
+        """A board with this program and what it needs of the hub, not switched on yet."""
+        props = await props_of(self.cloud, name, f"{name} {next(self._scenes)}")
+        flash = self.workshop / props.device.replace("/", "-")
+        board = ExampleBoard(flash, lambda line: self.narrator.device(line, name))
+        board.device, board.beside = props.device, props.beside
+        board.install_program(
+            self.board.flash, EXAMPLES / f"{name}.py", {**self.ways, **props.fields}
+        )
+        try:
+            yield board
+        finally:
+            await board.power_off()
+
+    @property
+    def ways(self) -> dict[str, Any]:
+        """What every device.json says of how to reach the hub."""
+        ports = self.hub.address.ports
+        return {
+            **{name: self.configuration[name] for name in ("host", "port", "transport")},
+            "http": {"transport": "https", "host": "localhost", "port": ports["https"]},
+            "coap": {"transport": "auto", "host": "localhost", "port": ports["coap"]},
+        }
+
+    async def subscribed(self, device: str, family: str) -> None:
+        """Waits until a device has subscribed to a topic of this family."""
+
+        async def families() -> bool:
+            shown = await self.cloud.get(device_path(device))
+            return any(each["topic"].startswith(family) for each in shown["subscriptions"])
+
+        await self.until_equal(families, True)
+
+    async def until_equal(self, look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+        """Asks the hub until it says what is wanted."""
+        give_up_s = time.monotonic() + _AGREE_TIMEOUT_S
+        while (found := await look()) != wanted:
+            if time.monotonic() > give_up_s:
+                raise ChapterFailed(f"the hub has {found}, not {wanted}")
+            await asyncio.sleep(_POLL_S)
+
+    def vendor_cloud(self) -> VendorCloud:
+        """The vendor's client, with the hub's keys."""
+        authority = self.workshop / "ca.pem"
+        authority.write_bytes(self.hub.authority.certificate_pem)
+        keys = self.hub.cloud.keys
+        endpoint = f"127.0.0.1:{self.hub.address.ports['cloud']}"
+        return VendorCloud(endpoint, authority, keys.secret_id, keys.secret_key)
 
     def another_board(self, name: str, **changes: str) -> Board:
         """A second board, heard under its own name, whose configuration differs in `changes`."""
@@ -76,7 +141,15 @@ class Story:
 async def stage(narrator: Narrator, transport: str) -> AsyncIterator[Story]:
     """Sets everything up, boots the thermostat, and clears it all away afterwards."""
     hub_config = HubConfig(
-        mqtt_port=0, tls_port=0, ws_port=0, wss_port=0, api_port=0, clock_offset_s=HUB_OFFSET_S
+        mqtt_port=0,
+        tls_port=0,
+        ws_port=0,
+        wss_port=0,
+        https_port=0,
+        coap_port=0,
+        cloud_port=0,
+        api_port=0,
+        clock_offset_s=HUB_OFFSET_S,
     )
     async with contextlib.AsyncExitStack() as stack:
         workshop = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iothub-demo-")))
@@ -115,4 +188,5 @@ async def stage(narrator: Narrator, transport: str) -> AsyncIterator[Story]:
             configuration,
             hub.authority.certificate_der,
             workshop,
+            hub,
         )
