@@ -14,7 +14,9 @@ import pytest
 from host_tests.peers.broker_client import RawClient
 from host_tests.peers.broker_servers import HubServer, signed_login
 from host_tests.peers.cloud_client import CloudClient, Refused
+from host_tests.unit.house.markdown import Paper
 from tools.hub.cloud import server as cloud_server
+from tools.hub.cloud.actions import V2018, V2021
 
 KEY_PRODUCT = {"EncryptionType": "2", "ProductDescription": "of the test"}
 
@@ -469,3 +471,21 @@ def test_publishing_as_the_device(hub, cloud, old_cloud, product_id):
     )
     (message,) = hub.call("GET", f"/messages?topic={product_id}/dev01/event")["messages"]
     assert message["payload"] == "21.5"
+
+
+# The paper.
+
+
+def test_the_readme_lists_the_actions_and_the_client_has_them_all(hub, cloud, old_cloud):
+    paper = Paper(Path(cloud_server.__file__).parents[1] / "README.md")
+    versions = {"both": {V2018, V2021}, V2018: {V2018}, V2021: {V2021}}
+    listed = {
+        name: versions[version]
+        for names, version, _ in paper.table("Action")
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    actions = hub.hub.cloud.actions
+    assert listed == {name: set(action.versions) for name, action in actions.items()}
+    for client, version in ((cloud, V2021), (old_cloud, V2018)):
+        for name, action in actions.items():
+            assert hasattr(client._client, name) == (version in action.versions), name

@@ -37,7 +37,7 @@ class CloudApi:
         self._config = context.config
         self._address = address
         self.keys = ApiKeys(context.config.data)
-        actions: dict[str, Action] = {}
+        self.actions: dict[str, Action] = {}
         for domain in (
             Products(context.registry, context.store),
             DeviceCreation(broker, provisioning),
@@ -49,14 +49,14 @@ class CloudApi:
             Logs(context.store),
             TopicRules(rules),
         ):
-            actions |= domain.actions()
+            self.actions |= domain.actions()
         credentials = authority.server_credentials(host_names)
         tls = certificate_context(
             (each.certificate_pem + each.key_pem for each in credentials),
             authority.certificate_pem,
         )
         self._server = CloudServer(
-            actions, self.keys.find, context.clock, context.records, context.store, tls
+            self.actions, self.keys.find, context.clock, context.records, context.store, tls
         )
 
     async def start(self) -> None:
