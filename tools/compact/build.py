@@ -9,10 +9,9 @@ from pathlib import Path
 from tools.compact.library import Module, read_library, stripped
 from tools.compact.linker import COMPAT, Bundles, Linker
 from tools.compact.names import Outside, Pool, Shortener, choose
+from tools.compact.texts import ERRORS, take_out_texts
 
 PLAN = Path(__file__).with_name("plan.toml")
-# Their names are looked up as text, for hints.
-_ERRORS = "iothub.errors"
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ def compact_library(
     bundles = plan["bundles"] if bundles is None else bundles
     kept = set(plan["names"]["kept"])
     modules = read_library(folder)
+    take_out_texts(modules)
     outside = Outside(modules.values(), set(plan["names"]["internal"]), kept)
     for path in others:
         met = _words(path)
@@ -55,7 +55,8 @@ def compact_library(
     linker = Linker(modules, bundles, named_constants)
     files = linker.files()
     public = {name for file in files for name in file.public}
-    public |= {text for (module, _), text in linker.globals.items() if module == _ERRORS}
+    # Hints look for the names of errors.
+    public |= {text for (module, _), text in linker.globals.items() if module == ERRORS}
     trees = {file.path: file.tree for file in files}
     pool = Pool(outside.words | outside.keywords | kept)
     names = choose(trees, outside, public, pool, set(linker.globals.values()))

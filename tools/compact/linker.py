@@ -52,6 +52,7 @@ class Linker:
                     raise CompactError(f"{file} is to have {part}, which is no module")
                 self.home[part] = file
         self._order = bundles
+        self.kept = kept  # modules whose constants stay names, looked up at each use
         self.constants: dict[str, dict[str, Literal]] = {
             name: {} if name in kept else constants_of(module.tree)
             for name, module in modules.items()
@@ -307,6 +308,9 @@ class _Rewriter(ast.NodeTransformer):
         text = linker.globals.get((bound.module, name))
         if text is None:
             return None
+        if bound.module in linker.kept and bound.module != self._module:
+            last = bound.module.rpartition(".")[2]
+            return ast.Attribute(ast.Name(last, ast.Load()), text, ast.Load())
         if bound.names is not None:
             have = {alias.name for alias in bound.names.names}
             if text not in have:
@@ -373,6 +377,12 @@ class _Rewriter(ast.NodeTransformer):
             return self._passed_on(node)
         if self._linker.lacks(node):
             return node  # to be told by who runs it, as if it ran from its sources
+        if node.module in self._linker.kept:
+            package, _, last = node.module.rpartition(".")
+            for alias in node.names:
+                bound_name = alias.asname or alias.name
+                self._scopes[-1][bound_name] = _Bound(node.module, alias.name, None)
+            return ast.ImportFrom(package, [ast.alias(last)], 0)
         statements: list[ast.stmt] = []
         for alias in node.names:
             bound_name = alias.asname or alias.name

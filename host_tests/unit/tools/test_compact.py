@@ -205,6 +205,48 @@ def test_what_users_write_keeps_its_name(library):
     assert not renamed
 
 
+def test_texts_of_errors_are_elsewhere_and_found_again(library, tmp_path):
+    kept = "a wildcard may only follow PID/DN/"
+    assert kept not in library.sources["iothub/base.py"]
+    assert sum(kept in text for text in library.sources.values()) == 1
+    bytecode.compile_library(library, tmp_path)
+    program = """
+import sys
+from iothub.credentials import Identity
+from iothub.errors import BadInput
+from iothub.profiles import IoTHub
+for again in range(2):
+    try:
+        IoTHub(Identity("ABCDE12345", "d")).check_subscribe(b"other/#", 0)
+    except BadInput as e:
+        print(e.reason)
+print([name for name in (*sys.modules, *dir(sys.modules["iothub"])) if "texts" in name])
+"""
+    done = subprocess.run(
+        [MICROPYTHON, "-c", program],
+        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.stdout.splitlines() == [f"topic: {kept}"] * 2 + ["[]"], done.stderr
+
+
+def test_without_its_text_an_error_has_a_number(library, tmp_path):
+    bytecode.compile_library(library, tmp_path)
+    for path in (tmp_path / "iothub").glob("texts[0-9]*.mpy"):
+        path.unlink()
+    program = "from iothub.topics import check_name\ncheck_name(b'a/#')"
+    done = subprocess.run(
+        [MICROPYTHON, "-c", program],
+        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert re.search(r"BadInput: .*topic: error \d+", done.stdout), done.stdout
+
+
 def test_a_traceback_is_read_back(library):
     enter, window = library.names["_enter"], library.names["_window"]
     told = f"""Traceback (most recent call last):
