@@ -220,7 +220,7 @@ for again in range(2):
         IoTHub(Identity("ABCDE12345", "d")).check_subscribe(b"other/#", 0)
     except BadInput as e:
         print(e.reason)
-print([name for name in list(sys.modules) + dir(sys.modules["iothub"]) if "texts" in name])
+print([name for name in list(sys.modules) + list(sys.modules["iothub"].__dict__) if "texts" in name])
 """
     done = subprocess.run(
         [MICROPYTHON, "-c", program],
