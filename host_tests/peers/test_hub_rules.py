@@ -14,6 +14,7 @@ import pytest
 from host_tests.peers.broker_client import RawClient, publish_bytes
 from host_tests.peers.broker_servers import HubServer, signed_login
 from host_tests.peers.cloud_client import CloudClient
+from tools.hub.cli import main as hub_command
 from tools.hub.rules import forwarding
 from tools.hub.rules.forwarding import sign
 
@@ -450,3 +451,65 @@ def test_a_rule_is_tried_without_being_used(hub, no_rules):
     status, answer = hub.request("POST", "/rule-trial", {"sql": "SELECT", "topic": "a/b"})
     assert (status, answer["error"]["code"]) == (400, "sql")
     assert tally(hub)["matched"] == 0
+
+
+# Commands.
+
+
+def command(hub: HubServer, capsys, *arguments: str) -> tuple[int, str, str]:
+    """Status, output and errors of a hub command."""
+    status = hub_command([*arguments, "--api-port", str(hub.api_port)])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_rules_by_command(hub, no_rules, capsys, tmp_path):
+    sender, target = Device(hub), Device(hub)
+    token = tmp_path / "token.txt"
+    token.write_text(TOKEN + "\n")
+    sql = f"SELECT t AS reading FROM '{sender.login.topic('event')}' WHERE t < 18"
+    with Server(TOKEN) as server:
+        status, _, _ = command(
+            *(hub, capsys, "rule", "add", "cold", sql),
+            *("--republish", target.login.topic("control")),
+            *("--forward", server.url, "--token-file", str(token)),
+        )
+        assert status == 0
+        sender.publish({"t": 17})
+        assert json.loads(target.client.message().payload) == {"reading": 17}
+        headers, _ = server.posts.get(timeout=TIMEOUT_S)
+        assert headers["Signature"] == sign(TOKEN, headers["Timestamp"], headers["Nonce"])
+        tally(hub, "cold", done=2)
+        _, listed, _ = command(hub, capsys, "rule", "list")
+        assert listed.splitlines()[1].split()[:2] == ["cold", "True"]
+        _, shown, _ = command(hub, capsys, "rule", "show", "cold", "--json")
+        assert json.loads(shown)["done"] == 2 and TOKEN not in shown
+    trial = ("rule", "test", "--name", "cold", sender.login.topic("event"))
+    _, tried, _ = command(hub, capsys, *trial, '{"t": 17}')
+    assert tried.splitlines()[:2] == ['{"reading": 17}', f"-> {target.login.topic('control')}"]
+    assert "does not hold" in command(hub, capsys, *trial, '{"t": 18}')[1]
+    assert "does not match" in command(hub, capsys, *trial[:-1], "PRODUCTID9/a/event", "{}")[1]
+    assert command(hub, capsys, "rule", "disable", "cold")[0] == 0
+    # The server is gone.
+    status, _, said = command(hub, capsys, "rule", "enable", "cold")
+    assert status == 1 and server.url in said
+    assert command(hub, capsys, "rule", "remove", "cold")[0] == 0
+    status, _, said = command(hub, capsys, "rule", "show", "cold")
+    assert (status, "no rule cold" in said) == (1, True)
+    status, _, said = command(hub, capsys, "rule", "add", "bad", "SELECT", "--republish", "a/b/c")
+    assert status == 1 and "ends too early" in said
+    assert command(hub, capsys, "rule", "add", "none", "SELECT * FROM 'a'")[0] == 1
+
+
+def test_a_bug_in_a_rule_is_the_hubs_own_affair(hub, no_rules, monkeypatch, caplog):
+    device = Device(hub)
+    add_rule(hub, f"SELECT upper(a) FROM '{device.login.topic('event')}'", republish("a/b/c"))
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    rule = hub.hub.rules.book.rule("r1")
+    monkeypatch.setattr(rule.statement.__class__, "apply", fail)
+    device.publish({"a": "b"})
+    assert tally(hub, failed=1)["last_error"].startswith("the hub failed")
+    device.publish({"a": "b"})

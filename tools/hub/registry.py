@@ -187,15 +187,20 @@ class Registry:
         name: str,
         certificate: bytes | None = None,
         registered: bool = False,
+        secret: str | None = None,
     ) -> Device:
-        """A device of a certificate product can log in only with the `certificate` (DER) given.
+        """A device of a certificate product can log in only with the `certificate` (DER) given;
+        the `secret` of another (base64 text) is made up unless it is given.
 
         `registered`: by dynamic registration.
         """
         product = self.check_new_device(product_id, name)
-        secret = None
-        if product.auth == "key":
+        if product.auth != "key":
+            secret = None
+        elif secret is None:
             secret = base64.b64encode(secrets.token_bytes(DEVICE_SECRET_BYTES)).decode()
+        else:
+            check_secret(secret)
         identity, now_ms = Identity(product_id, name), self._clock.now_ms()
         device = Device(identity, secret, True, now_ms, None, certificate, registered)
         self._store.later(
@@ -312,6 +317,24 @@ class Registry:
         )
         self._commit(None, action="topic added", product_id=product_id, topic=name)
         product.topics[name] = Permission(permission)
+
+    def change_topic(self, product_id: str, name: str, new_name: str, permission: str) -> None:
+        """Give a custom topic another name, another permission, or both."""
+        product = self.product(product_id)
+        if name in DEFAULT_TOPICS or name not in product.topics:
+            raise RegistryError("not_found", f"product {product_id} has no custom topic {name}")
+        fault = custom_name_fault(new_name)
+        if fault is not None:
+            raise RegistryError("invalid", fault)
+        if new_name != name and new_name in product.topics:
+            raise RegistryError("conflict", f"product {product_id} has a topic {new_name} already")
+        self._store.later(
+            "UPDATE product_topic SET name = ?, permission = ? WHERE product_id = ? AND name = ?",
+            (new_name, Permission(permission).value, product_id, name),
+        )
+        self._commit(None, action="topic changed", product_id=product_id, topic=new_name)
+        del product.topics[name]
+        product.topics[new_name] = Permission(permission)
 
     def remove_topic(self, product_id: str, name: str) -> None:
         product = self.product(product_id)

@@ -36,6 +36,8 @@ class CloudApi:
         context = broker.context
         self._config = context.config
         self._address = address
+        self._authority = authority
+        self._host_names = host_names
         self.keys = ApiKeys(context.config.data)
         self.actions: dict[str, Action] = {}
         for domain in (
@@ -50,22 +52,23 @@ class CloudApi:
             TopicRules(rules),
         ):
             self.actions |= domain.actions()
-        credentials = authority.server_credentials(host_names)
-        tls = certificate_context(
-            (each.certificate_pem + each.key_pem for each in credentials),
-            authority.certificate_pem,
-        )
         self._server = CloudServer(
-            self.actions, self.keys.find, context.clock, context.records, context.store, tls
+            self.actions, self.keys.find, context.clock, context.records, context.store
         )
 
     async def start(self) -> None:
         """Raises ListenError or FileError."""
         config = self._config
-        if config.cloud_port is not None:
-            port = await self._server.start(config.host, config.cloud_port)
-            self._address.ports["cloud"] = port
-            self.keys.write(self._address)
+        if config.cloud_port is None:
+            return
+        credentials = self._authority.server_credentials(self._host_names)
+        tls = certificate_context(
+            (each.certificate_pem + each.key_pem for each in credentials),
+            self._authority.certificate_pem,
+        )
+        port = await self._server.start(config.host, config.cloud_port, tls)
+        self._address.ports["cloud"] = port
+        self.keys.write(self._address)
 
     async def stop(self) -> None:
         await self._server.stop()

@@ -58,9 +58,7 @@ class DeviceCreation:
             raise CloudError("LimitExceeded.CACertNotSupport", "TlsCrt: register the device by it")
         if secret is not None:
             check_psk(secret)
-        new = await self._add(product, parameters.text("DeviceName"))
-        if secret is not None:
-            self._registry.set_secret(new.device, secret)
+        new = await self._add(product, parameters.text("DeviceName"), secret)
         for tag in tags:
             self._store.later(
                 "INSERT OR REPLACE INTO device_tag VALUES (?, ?, ?, ?, ?, ?)",
@@ -68,8 +66,11 @@ class DeviceCreation:
             )
         return {"DeviceName": new.device.identity.device_name, **_credentials(new)}
 
-    async def _add(self, product: Product, name: str) -> NewDevice:
+    async def _add(self, product: Product, name: str, secret: str | None = None) -> NewDevice:
         try:
+            if secret is not None:
+                device = self._registry.add_device(product.product_id, name, secret=secret)
+                return NewDevice(device)
             return await self._provisioning.add_device(product.product_id, name)
         except RegistryError as error:
             codes = {

@@ -8,7 +8,7 @@ from tools.hub.cloud.errors import CloudError
 from tools.hub.cloud.parameters import Parameters
 from tools.hub.registry import MAX_DEVICES_PER_PRODUCT, Product, Registry, RegistryError
 from tools.hub.store import Store
-from tools.hub.topics import DEFAULT_TOPICS, Permission
+from tools.hub.topics import Permission
 
 MAX_DESCRIPTION_CHARS = 500
 _NAME = re.compile(r"[A-Za-z0-9:_-]{1,32}")
@@ -111,11 +111,11 @@ class Products:
     async def _create_topic(self, parameters: Parameters) -> dict[str, Any]:
         product = named_product(self._registry, parameters)
         name = self._topic_name(product, parameters.text("TopicName"))
-        if name in product.topics:
-            raise CloudError(
-                "InvalidParameterValue.TopicPolicyAlreadyExist", f"there is a topic {name} already"
-            )
-        self._add_topic(product, name, _permission(parameters))
+        permission = _permission(parameters)
+        try:
+            self._registry.add_topic(product.product_id, name, permission.value)
+        except RegistryError as error:
+            raise _topic_refusal(error) from None
         return {}
 
     async def _update_topic(self, parameters: Parameters) -> dict[str, Any]:
@@ -123,32 +123,11 @@ class Products:
         name = self._topic_name(product, parameters.text("TopicName"))
         new_name = self._topic_name(product, parameters.text("NewTopicName", name))
         permission = _permission(parameters)
-        if name not in product.topics or name in DEFAULT_TOPICS:
-            raise CloudError(
-                "ResourceNotFound.TopicPolicyNotExist", f"there is no custom topic {name}"
-            )
-        if new_name != name and new_name in product.topics:
-            raise CloudError(
-                "InvalidParameterValue.TopicPolicyAlreadyExist",
-                f"there is a topic {new_name} already",
-            )
-        before = product.topics[name]
-        self._registry.remove_topic(product.product_id, name)
         try:
-            self._add_topic(product, new_name, permission)
-        except CloudError:
-            self._add_topic(product, name, before)
-            raise
-        return {}
-
-    def _add_topic(self, product: Product, name: str, permission: Permission) -> None:
-        try:
-            self._registry.add_topic(product.product_id, name, permission.value)
+            self._registry.change_topic(product.product_id, name, new_name, permission.value)
         except RegistryError as error:
-            code = "LimitExceeded.TopicPolicyExceedLimit"
-            raise CloudError(
-                code if error.code == "limit" else "InvalidParameterValue", str(error)
-            ) from None
+            raise _topic_refusal(error) from None
+        return {}
 
     def _topic_name(self, product: Product, topic: str) -> str:
         """The name after PID/DN/, also where it is written with `PID/${deviceName}/` before it."""
@@ -186,6 +165,15 @@ class Products:
             "RegisterLimit": product.registration_limit,
             "ProductSecret": product.secret,
         }
+
+
+def _topic_refusal(error: RegistryError) -> CloudError:
+    codes = {
+        "not_found": "ResourceNotFound.TopicPolicyNotExist",
+        "conflict": "InvalidParameterValue.TopicPolicyAlreadyExist",
+        "limit": "LimitExceeded.TopicPolicyExceedLimit",
+    }
+    return CloudError(codes.get(error.code, "InvalidParameterValue"), str(error))
 
 
 def _permission(parameters: Parameters) -> Permission:

@@ -37,24 +37,22 @@ class CloudServer:
         clock: HubClock,
         records: Records,
         store: Store,
-        context: ssl.SSLContext,
     ) -> None:
         self._actions = actions
         self._find_key = find_key
         self._clock = clock
         self._records = records
         self._store = store
-        self._context = context
         self._calls = 0
         application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Open the port and return it. Raises ListenError."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host, port, ssl_context=self._context).start()
+            await web.TCPSite(self._runner, host, port, ssl_context=context).start()
         except OSError as error:
             await self._runner.cleanup()
             raise ListenError(

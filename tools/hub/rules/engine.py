@@ -4,6 +4,7 @@ What a rule republishes goes to the device it names and to no rule: rules make n
 """
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import datetime, timezone
 from itertools import count
@@ -27,6 +28,8 @@ from tools.hub.topics import is_system
 # Where rules find the state of devices. The documents have the message, but name no topic.
 STATE_TOPIC = "$state/report"
 SHADOW_TOPIC = "$shadow/operation"
+
+_log = logging.getLogger("hub")
 
 # Sends a device a message on a topic. Raises RegistryError.
 Send = Callable[[str, bytes, int], None]
@@ -95,15 +98,23 @@ class RuleEngine:
             if not rule.enabled or not rule.statement.matches(message.topic):
                 continue
             rule.tally.matched += 1
-            selected = rule.statement.apply(message)
-            if selected is None:
-                continue
-            rule.tally.passed += 1
-            for action in rule.actions:
-                try:
-                    self._act(rule, action, message, selected)
-                except (RuleError, RegistryError) as error:
-                    self._ended(rule, message, _named(action), str(error))
+            try:
+                self._apply_one(rule, message)
+            except Exception:
+                # Not the device's fault, whose connection this is.
+                _log.exception("rule %s failed", rule.name)
+                self._ended(rule, message, "select", "the hub failed; its log says how")
+
+    def _apply_one(self, rule: Rule, message: RuleMessage) -> None:
+        selected = rule.statement.apply(message)
+        if selected is None:
+            return
+        rule.tally.passed += 1
+        for action in rule.actions:
+            try:
+                self._act(rule, action, message, selected)
+            except (RuleError, RegistryError) as error:
+                self._ended(rule, message, _named(action), str(error))
 
     def _act(self, rule: Rule, action: Action, message: RuleMessage, selected: Selected) -> None:
         if isinstance(action, Republish):

@@ -1,6 +1,7 @@
 """What a rule is applied to."""
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,9 +24,17 @@ class RuleMessage:
     def document(self) -> Any:
         """The payload as JSON; None where it is none."""
         try:
-            return json.loads(self.payload, parse_constant=_refuse)
+            return json.loads(self.payload, parse_constant=_refuse, parse_float=_finite)
         except (ValueError, RecursionError):
             return None
+
+
+def _finite(text: str) -> float:
+    """1e999 is JSON, but no number that could be written again."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _refuse(constant: str) -> None:
