@@ -61,6 +61,7 @@ class World:
         self._wished: Changes = {}
         self._said: Changes = {}
         self._applied: Changes = {}
+        self._cleared: set[str] = set()
         self.restart()
         self._driver = Driver()
         self._device = subject.device(self._driver, DeviceIdentity(*self._identity))
@@ -123,7 +124,8 @@ class World:
         _merge(self._said, changes)
 
     def clear_at_device(self, key: str) -> None:
-        self._wished.pop(key, None)
+        # That may wait, and then take the same wish, made again, for the one that was meant.
+        self._cleared.add(key)
         self._driver.spawn(self._device.clear_desired(key))
 
     def fetch(self) -> None:
@@ -240,8 +242,8 @@ class World:
             said = {key: document.reported.get(key) for key in REPORTED_KEYS}
             _assert_same(said, {key: self._said.get(key) for key in REPORTED_KEYS})
         for key, wish in self._wished.items():
-            if wish is None or isinstance(wish, dict):
-                continue  # how it merges depends on when it was applied
+            if wish is None or isinstance(wish, dict) or key in self._cleared:
+                continue  # how an object merges depends on when it was applied
             if key in document.desired:
                 assert key != "a", "what every handler takes is still desired"
                 _assert_same(document.desired[key], wish)
