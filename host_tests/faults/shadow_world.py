@@ -214,9 +214,10 @@ class World:
 
     def settle(self, on_a_new_link: bool) -> None:
         """From now on nothing fails. What got lost on this connection shows on a new one, or with
-        the next wish."""
+        the next wish; what a handler took too long for is tried again on a new one."""
         self._bench.faults.clear()
-        if on_a_new_link:
+        was_late = any("too long" in str(error) for error in self._driver.reports)
+        if on_a_new_link or was_late:
             self.disconnect(False)
         elif not self._was_perfect:
             self.wish({"a": 1})
