@@ -86,12 +86,14 @@ class DtlsServer(DatagramServer):
             opening = self._opening.get(addr)
             if _is_client_hello(data) and not (opening and _has_cookie(data)):
                 self._greet(data, addr)
-            elif opening is not None:
-                opening[0].feed(data)
-                self._shake_hands(addr, opening[0])
-            elif addr in self._peers:
+                return
+            # With a session beside one that opens, both are given it: only one can read it.
+            if addr in self._peers:
                 self._peers[addr].session.feed(data)
                 self._deliver(addr)
+            if opening is not None and addr in self._opening:
+                opening[0].feed(data)
+                self._shake_hands(addr, opening[0])
         except Exception:
             _log.exception("DTLS from %s", shown(addr))
 
@@ -173,7 +175,8 @@ class DtlsServer(DatagramServer):
         for addr, (session, deadline_s) in list(self._opening.items()):
             if now_s > deadline_s:
                 del self._opening[addr]
-                self._fail(addr, f"not open within {self._opening_timeout_s:g} s")
+                if addr not in self._peers:  # or it was the echo of a handshake that is done
+                    self._fail(addr, f"not open within {self._opening_timeout_s:g} s")
             else:
                 self._shake_hands(addr, session)
         if self._opening:
