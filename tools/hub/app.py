@@ -21,6 +21,7 @@ from tools.hub.faults import Faults
 from tools.hub.gateways import Gateways
 from tools.hub.iotmq.service import IotMq
 from tools.hub.listeners import Listeners
+from tools.hub.ota.links import Links
 from tools.hub.provisioning import Provisioning
 from tools.hub.registry import Registry
 from tools.hub.rules.service import Rules
@@ -66,6 +67,7 @@ class Hub:
                 count(self.store.highest_id("outbound") + 1),
             )
             self.broker = Broker(context)
+            self.broker.updates.links = Links(self.address, self.clock)
             self.rules = Rules(self.broker, self.authority.certificate_pem)
             self.iotmq = IotMq(context)
             await self._open()
@@ -121,6 +123,7 @@ class Hub:
                 break
             await asyncio.sleep(self.config.linger_s / _CLOSING_ROUNDS)
         self.broker.context.commits.stop()
+        self.broker.updates.close()
         self.store.close()
 
     async def _sweep(self) -> None:

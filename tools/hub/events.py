@@ -25,6 +25,7 @@ SESSION = "session"
 STATE = "state"  # a sub-device is online or offline
 REGISTRY = "registry"
 CLOUD_API = "cloud_api"
+OTA = "ota"  # firmware, its updates, and what was served of it
 RULE = "rule"  # what a rule did with a message, and changes of rules
 AUTHENTICATE = "authenticate"  # a device was given a token for CoAP
 REGISTER = "register"  # a device registered itself

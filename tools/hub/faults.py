@@ -68,6 +68,31 @@ KINDS = {
         "close the connection after so many bytes of the body of an answer over HTTP",
         {"bytes": (0, 0, 1 << 16)},
     ),
+    "ota_status": Kind(
+        "answer a request for firmware with this status", {"status": (403, 300, 599)}
+    ),
+    "ota_expired": Kind("offer an update with an address that has expired", {}),
+    "ota_wrong_md5": Kind("offer an update with an MD5 that is not the file's", {}),
+    "ota_plain_http": Kind("offer an update with an address of plain HTTP", {}),
+    "ota_no_range": Kind("serve firmware whole, whatever part was asked for", {}),
+    "ota_wrong_range": Kind(
+        "serve a part of firmware that begins so much later than asked for",
+        {"shift": (1, -(1 << 26), 1 << 26)},
+    ),
+    "ota_truncate": Kind(
+        "serve firmware that lacks so many bytes at its end, and say so",
+        {"bytes": (1, 1, 1 << 26)},
+    ),
+    "ota_cut": Kind(
+        "close the connection after so many bytes of firmware", {"bytes": (0, 0, 1 << 26)}
+    ),
+    "ota_stall": Kind(
+        "send nothing more after so many bytes of firmware, and then hang up",
+        {"bytes": (0, 0, 1 << 26), "duration_ms": (60_000, 1, MAX_DELAY_MS)},
+    ),
+    "ota_slow": Kind(
+        "serve firmware at so many bytes a second", {"bytes_per_s": (10_000, 1, 1 << 30)}
+    ),
     "coap_lose": Kind("take a datagram of CoAP for lost", {}),
     "coap_late": Kind(
         "acknowledge a request over CoAP now, and send its response so much later", _DELAY

@@ -10,6 +10,7 @@ from tools.hub.device_coap.gateway import Gateway as CoapGateway
 from tools.hub.device_http.gateway import Gateway as HttpGateway
 from tools.hub.device_http.server import GatewayServer
 from tools.hub.enrolment import Enrolment
+from tools.hub.ota.file_server import file_routes
 from tools.hub.provisioning import Provisioning
 from tools.hub.transport.datagrams import DatagramServer
 from tools.hub.transport.listener import ListenError
@@ -33,7 +34,11 @@ class Gateways:
         self._authority = authority
         self._host_names = host_names
         enrolment = Enrolment(context.registry, provisioning, context.clock)
-        self._http = GatewayServer(HttpGateway(broker, enrolment), context.faults)
+        self._http = GatewayServer(
+            HttpGateway(broker, enrolment),
+            context.faults,
+            file_routes(broker.updates, context.faults, context.records),
+        )
         self._coap = CoapGateway(broker)
         self._datagram_servers: list[DatagramServer] = []
 

@@ -9,6 +9,7 @@ from tools.hub.address import Address
 from tools.hub.api import calls, devices, messages, operations, registration, shadows, topology
 from tools.hub.api import iotmq as iotmq_routes
 from tools.hub.api import rules as rule_routes
+from tools.hub.api import updates as update_routes
 from tools.hub.api.errors import ApiError, error_response
 from tools.hub.authority import Authority
 from tools.hub.broker.broker import Broker
@@ -53,6 +54,7 @@ class ApiServer:
             topology.routes(broker),
             calls.routes(broker.services),
             rule_routes.routes(rules),
+            update_routes.routes(broker),
         ):
             application.add_routes(routes)
         # A `/watch` that does not end by itself is cut after a second.

@@ -10,6 +10,8 @@ from tools.hub.broker.realm import Realm
 from tools.hub.broker.session import DROPPED, Outcome, Session, SessionLimits
 from tools.hub.identity import Identity, parse_client_id, parse_path
 from tools.hub.login import ConnackCode, Credentials, Refused, check_login
+from tools.hub.ota.messages import OtaMessages
+from tools.hub.ota.updates import Updates
 from tools.hub.permissions import (
     ProductTopics,
     check_publish,
@@ -39,17 +41,19 @@ class Broker(Realm):
         self.observers: list[Callable[[Identity, Publish], None]] = []
         self.presence = Presence(context.clock, context.records)
         self.presence.observers.append(self._forget_topics)
+        service_context = ServiceContext(
+            config,
+            context.clock,
+            context.store,
+            context.records,
+            context.registry,
+            context.faults,
+            self.presence,
+            self.send,
+        )
+        self.updates = Updates(service_context)
         self.services = Services(
-            ServiceContext(
-                config,
-                context.clock,
-                context.store,
-                context.records,
-                context.registry,
-                context.faults,
-                self.presence,
-                self.send,
-            )
+            service_context, {"ota": OtaMessages(service_context, self.updates)}
         )
 
     # What a connection asks.

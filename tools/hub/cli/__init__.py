@@ -11,6 +11,7 @@ from tools.hub.cli import (
     login,
     messages,
     operations,
+    ota,
     rules,
     serve,
     services,
@@ -41,6 +42,6 @@ def _parser() -> argparse.ArgumentParser:
         description="The local hub: Tencent Cloud IoT Hub on your desk. Without a command: serve.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for area in (serve, login, devices, services, iotmq, messages, rules, log, operations):
+    for area in (serve, login, devices, services, iotmq, messages, ota, rules, log, operations):
         area.add_commands(commands)
     return parser

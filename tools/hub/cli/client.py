@@ -3,7 +3,7 @@
 import argparse
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,6 +15,7 @@ DEFAULT_DATA = Path(".hub")
 RUNNING_FILE = "running.json"
 # A call to a device may take ten seconds by itself.
 TIMEOUT_S = 15
+_PIECE_BYTES = 64 * 1024
 
 
 class CommandError(Exception):
@@ -50,6 +51,36 @@ class HubClient:
     def post(self, *path: str, **body: Any) -> Any:
         return self._request("POST", path, {}, body)
 
+    def put_file(self, *path: str, file: Path, told: Callable[[int], None]) -> Any:
+        """Send a file as it is; `told` hears how many bytes have gone. Raises CommandError."""
+
+        def pieces() -> Iterator[bytes]:
+            sent = 0
+            with file.open("rb") as source:
+                while piece := source.read(_PIECE_BYTES):
+                    yield piece
+                    sent += len(piece)
+                    told(sent)
+
+        try:
+            size = file.stat().st_size
+            connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=TIMEOUT_S)
+            headers = {
+                "Content-Type": "application/octet-stream",
+                "Content-Length": str(size),
+            }
+            connection.request("PUT", _target(path, {}), pieces(), headers)
+            response = connection.getresponse()
+        except ConnectionError as error:
+            raise self._silent(error) from None
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}") from None
+        content = response.read()
+        connection.close()
+        if response.status >= 400:
+            raise _refusal(content)
+        return json.loads(content)
+
     def delete(self, *path: str, **query: Any) -> Any:
         return self._request("DELETE", path, query)
 
@@ -81,10 +112,13 @@ class HubClient:
             connection.request(method, target, None if body is None else json.dumps(body), headers)
             return connection.getresponse()
         except OSError as error:
-            raise CommandError(
-                f"no hub answers on {LOOPBACK}:{self._port} ({error}); "
-                "start one with: python -m tools.hub"
-            ) from None
+            raise self._silent(error) from None
+
+    def _silent(self, error: OSError) -> CommandError:
+        return CommandError(
+            f"no hub answers on {LOOPBACK}:{self._port} ({error}); "
+            "start one with: python -m tools.hub"
+        )
 
 
 def _target(path: tuple[str, ...], query: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -25,12 +26,15 @@ _log = logging.getLogger("hub")
 
 
 class GatewayServer:
-    """One gateway behind any number of ports."""
+    """One gateway behind any number of ports; `routes` are others' on the same ports."""
 
-    def __init__(self, gateway: Gateway, faults: Faults) -> None:
+    def __init__(
+        self, gateway: Gateway, faults: Faults, routes: Sequence[web.RouteDef] = ()
+    ) -> None:
         self._gateway = gateway
         self._faults = faults
         application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application.add_routes(routes)
         application.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(
             application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.5

@@ -16,9 +16,11 @@ from tools.hub.services.topology import Topology
 
 class Services:
     """One of each. The attributes are the application's side of them; `by_family` answers
-    devices, by the names in topics.FAMILIES."""
+    devices, by the names in topics.FAMILIES, with `others` that have a package of their own."""
 
-    def __init__(self, context: ServiceContext) -> None:
+    def __init__(
+        self, context: ServiceContext, others: Mapping[str, Service] | None = None
+    ) -> None:
         self.shadows = Shadows(context)
         self.rrpc = Rrpc(context)
         self.topology = Topology(context)
@@ -32,4 +34,5 @@ class Services:
             "gateway": GatewayMessages(context, self.topology),
             "config": self.remote_config,
             "log": self.log_level,
+            **(others or {}),
         }

@@ -12,7 +12,7 @@ from tools.hub.config import MEMORY
 from tools.hub.topics import matches
 
 # Each file brings a database from the version before to the one it is named for.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _SCHEMA_FILES = [
     Path(__file__).with_name(f"schema_{version}.sql") for version in range(1, SCHEMA_VERSION + 1)
 ]
