@@ -14,6 +14,7 @@ from host_tests.peers.test_services_mosquitto import Example
 from tools.faults import FaultProxy
 from tools.hub import Hub, HubConfig
 from tools.hub.device_log import DeviceLog, LogQuery
+from tools.hub.identity import Identity
 from tools.hub.registry import Device, RegistryError
 from tools.hub.services.shadow_document import MAX_STATE_BYTES
 
@@ -34,6 +35,34 @@ async def main():
             told = log.level
             print("level", told)
         await asyncio.sleep_ms(20)
+
+asyncio.run(main())
+"""
+
+# A gateway that has its product's secret registers a sub-device, which the hub does not know yet.
+REGISTERING = """
+import asyncio
+import json
+from iothub import Device, port
+from iothub.config import Config
+from iothub.net.register import enroll
+from iothub.net.signed import Gateway
+from iothub.services.signed import Signer
+
+device = Device.from_file("device.json")
+names = device.settings
+meter = device.gateway.sub_device(names["product_id"], names["device_name"])
+secret = names["product_secret"].encode()
+
+async def main():
+    running = asyncio.create_task(device.run())
+    with open("device.json") as f:
+        config = Config(json.load(f))
+    given = await enroll(Gateway(config.__dict__, Signer(secret), None, port), meter, secret)
+    await device.gateway.bind(meter, given["device_secret"])
+    await device.gateway.online(meter)
+    print("online:", meter)
+    await running
 
 asyncio.run(main())
 """
@@ -69,7 +98,7 @@ class Desk:
 
 def scenario(test: Callable[[Desk], Coroutine[Any, Any, None]], folder: Path) -> None:
     async def whole() -> None:
-        config = HubConfig(mqtt_port=0, api_port=0, rrpc_timeout_s=8.0)
+        config = HubConfig(mqtt_port=0, api_port=0, http_port=0, rrpc_timeout_s=8.0)
         async with (
             Hub(config) as hub,
             FaultProxy(("127.0.0.1", hub.mqtt_port)) as line,
@@ -191,6 +220,25 @@ def test_the_gateway(tmp_path):
                 return bool(DeviceLog(desk.hub.store).search(query).entries)
 
             await until(acknowledged)
+
+    scenario(test, tmp_path)
+
+
+def test_a_gateway_registers_a_sub_device(tmp_path):
+    (tmp_path / "registering.py").write_text(REGISTERING)
+
+    async def test(desk: Desk) -> None:
+        gateway, registry = desk.add("gateway", "gateway"), desk.hub.registry
+        product = registry.add_product("meters")
+        registry.set_registration(product.product_id, "auto", 1)
+        meter = Identity(product.product_id, "meter")
+        names = {**meter._asdict(), "product_secret": product.secret}
+        http = {"transport": "http", "host": "127.0.0.1", "port": desk.hub.address.ports["http"]}
+        program = desk.example(tmp_path / "registering.py", gateway, app=names, http=http)
+        async with program as device:
+            await device.says(f"online: .*{meter.path}")
+            assert desk.hub.broker.presence.gateway_of(meter) == gateway.identity
+            assert registry.device(*meter).registered
 
     scenario(test, tmp_path)
 
