@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo flash erase hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo example flash erase hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,6 +16,9 @@ help: ## List these commands
 demo: $(READY) $(UMQTT) ## Show the firmware at work against the local hub (CHAPTER=, TRANSPORT=)
 	@$(BIN)/python -m tools.demo $(if $(CHAPTER),--chapter $(CHAPTER)) \
 		$(if $(TRANSPORT),--transport $(TRANSPORT))
+
+example: $(READY) $(UMQTT) ## Run a program of firmware/examples against a running hub (NAME=shadow)
+	@$(BIN)/python -m tools.example $(NAME)
 
 hub: $(READY) ## Run the local hub (ARGS="device add ..." talks to a running one)
 	@$(BIN)/python -m tools.hub $(ARGS)

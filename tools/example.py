@@ -1,0 +1,102 @@
+"""`make example NAME=shadow`: one program of firmware/examples, run under the MicroPython
+interpreter against the hub of `make hub`.
+
+What it needs of the hub is made on its first run: a product, a device, what stands beside it. Its
+device.json is kept, in the hub's data directory under examples/NAME.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+
+from tools.demo.cloud import Cloud
+from tools.demo.errors import ChapterFailed
+from tools.demo.props import EXAMPLES, names, props_of
+from tools.hub.cli.client import DEFAULT_DATA, RUNNING_FILE
+from tools.hub.files import PRIVATE, FileError, write_files
+
+_LIBRARY = EXAMPLES.parent / "lib"
+_MICROPYTHON = Path(sys.executable).with_name("micropython")
+_TRIES_FILE = "tries.txt"
+_START = "start a hub in another terminal: make hub"
+# The fields of device.json that say where the hub is, as `make hub` writes them for its sample.
+_WHERE = ("host", "port", "transport", "ca", "websocket_path", "http", "coap")
+
+
+class NotPossible(Exception):
+    """The text says what is missing and what to do."""
+
+
+def _read(path: Path, otherwise: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise NotPossible(f"there is no {path}: {otherwise}") from None
+    return found
+
+
+async def _made(name: str, api_port: int) -> tuple[dict[str, Any], list[str]]:
+    """Who the device is, and what to try."""
+    async with Cloud(api_port) as cloud:
+        try:
+            props = await props_of(cloud, name, f"example {name}")
+        except aiohttp.ClientError:
+            raise NotPossible(f"no hub answers; {_START}") from None
+        return props.fields, props.tries
+
+
+def prepared(name: str, data: Path) -> tuple[Path, list[str]]:
+    """(the folder to run in, commands to try). Raises NotPossible, ChapterFailed, FileError."""
+    running = _read(data / RUNNING_FILE, _START)
+    sample = _read(data / "device.json", "remove the hub's data directory, and start it again")
+    folder = data / "examples" / name
+    path = folder / "device.json"
+    tries_path = folder / _TRIES_FILE
+    if path.exists():
+        who, tries = json.loads(path.read_text()), tries_path.read_text().splitlines()
+    else:
+        who, tries = asyncio.run(_made(name, running["api_port"]))
+    settings = who | {field: sample[field] for field in _WHERE if field in sample}
+    write_files(
+        folder,
+        {
+            "device.json": ((json.dumps(settings, indent=2) + "\n").encode(), PRIVATE),
+            _TRIES_FILE: ("\n".join(tries).encode(), PRIVATE),
+        },
+    )
+    return folder, tries
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make example", description=__doc__)
+    parser.add_argument("name", choices=names(), metavar="NAME", help=", ".join(names()))
+    parser.add_argument(
+        "--data", type=Path, default=DEFAULT_DATA, help="the hub's (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        folder, tries = prepared(arguments.name, arguments.data)
+    except (NotPossible, ChapterFailed, FileError) as error:
+        console.print(f"make example: {error}", style="red", markup=False)
+        sys.exit(2)
+    program = EXAMPLES / f"{arguments.name}.py"
+    console.print(f"{program.relative_to(EXAMPLES.parents[1])}, in {folder}", style="bold")
+    for text in tries:
+        quoted = text.replace('"', '\\"')
+        console.print(f'  in another terminal: make hub ARGS="{quoted}"', markup=False)
+    sys.stdout.flush()
+    os.chdir(folder)
+    environment = {**os.environ, "MICROPYPATH": f".frozen:{_LIBRARY}"}
+    os.execve(_MICROPYTHON, [str(_MICROPYTHON), str(program)], environment)
+
+
+if __name__ == "__main__":
+    main()
