@@ -3,8 +3,8 @@
 from tools.hub.broker.broker import Broker
 from tools.hub.broker.encoder import publish_bytes
 from tools.hub.broker.session import Outcome
-from tools.hub.identity import Identity, is_device_name, is_product_id
-from tools.hub.permissions import Forbidden, check_subscribe
+from tools.hub.identity import Identity
+from tools.hub.permissions import Forbidden, check_subscribe, owner_of
 from tools.hub.registry import Device, Registry, RegistryError
 from tools.hub.topics import FAMILIES, has_wildcard, is_system
 
@@ -57,17 +57,9 @@ def end_session(broker: Broker, identity: Identity, reason: str) -> None:
 
 
 def addressed_device(topic: str) -> Identity | None:
-    """The device whose topic this is, by its form alone."""
-    rest = topic
-    if is_system(topic):
-        # The longest prefix first: `$sys/operation` begins `$sys/operation/result`.
-        for prefix in sorted((family.subscribe for family in FAMILIES), key=len, reverse=True):
-            if topic.startswith(prefix + "/"):
-                rest = topic[len(prefix) + 1 :]
-                break
-        else:
-            return None
-    levels = rest.split("/")
-    if len(levels) < 2 or not is_product_id(levels[0]) or not is_device_name(levels[1]):
+    """The device whose topic this is to hear on, by its form alone."""
+    if is_system(topic) and not any(
+        topic.startswith(family.subscribe + "/") for family in FAMILIES
+    ):
         return None
-    return Identity(levels[0], levels[1])
+    return owner_of(topic)

@@ -4,25 +4,25 @@ import argparse
 from typing import Any
 
 from tools.hub.cli import registration
-from tools.hub.cli.client import HubClient, add_hub_options
-from tools.hub.cli.output import console, print_fields, print_json, print_table
+from tools.hub.cli.client import HubClient
+from tools.hub.cli.output import add_command, console, print_fields, print_json, print_table
 from tools.hub.topics import Permission
 
 
 def add_commands(commands: Any) -> None:
     product = _group(commands, "product", "add, list and remove products")
-    add = _command(product, "add", "create a product; its secret is shown once", _add_product)
+    add = add_command(product, "add", "create a product; its secret is shown once", _add_product)
     add.add_argument("name")
     add.add_argument("--auth", choices=("key", "cert"), default="key")
     add.add_argument("--kind", choices=("normal", "gateway"), default="normal")
-    _command(product, "list", "list products", _list_products)
-    remove = _command(product, "remove", "remove a product without devices", _remove)
+    add_command(product, "list", "list products", _list_products)
+    remove = add_command(product, "remove", "remove a product without devices", _remove)
     remove.add_argument("product", help="product id")
 
     registration.add_to(product)
 
     device = _group(commands, "device", "add, list, show, enable, disable and remove devices")
-    add = _command(
+    add = add_command(
         device, "add", "create a device; its secret or key is handed over once", _add_device
     )
     add.add_argument("product", help="product id")
@@ -30,45 +30,37 @@ def add_commands(commands: Any) -> None:
     add.add_argument(
         "--key", choices=("rsa", "ec"), default="rsa", help="of a certificate (default: rsa)"
     )
-    listing = _command(device, "list", "list the devices of a product", _list_devices)
+    listing = add_command(device, "list", "list the devices of a product", _list_devices)
     listing.add_argument("product", help="product id")
     for name, help_text in (
         ("show", "show a device, its session and its subscriptions"),
         ("enable", "let a disabled device log in again"),
         ("disable", "drop a device at once and refuse it; its data is kept"),
     ):
-        parser = _command(device, name, help_text, _work_device)
+        parser = add_command(device, name, help_text, _work_device)
         parser.set_defaults(action=name)
         parser.add_argument("product", help="product id")
         parser.add_argument("name")
 
-    remove = _command(device, "remove", "drop a device and forget it with its data", _remove)
+    remove = add_command(device, "remove", "drop a device and forget it with its data", _remove)
     remove.add_argument("product", help="product id")
     remove.add_argument("name")
 
     topic = _group(commands, "topic", "add, remove and list a product's topics")
-    add = _command(topic, "add", "add a custom topic PID/DN/NAME", _add_topic)
+    add = add_command(topic, "add", "add a custom topic PID/DN/NAME", _add_topic)
     add.add_argument("product", help="product id")
     add.add_argument("topic", metavar="NAME", help="what follows PID/DN/; may have levels")
     add.add_argument("permission", choices=[each.value for each in Permission])
-    remove = _command(topic, "remove", "remove a custom topic", _remove_topic)
+    remove = add_command(topic, "remove", "remove a custom topic", _remove_topic)
     remove.add_argument("product", help="product id")
     remove.add_argument("topic", metavar="NAME")
-    listing = _command(topic, "list", "list a product's topics", _list_topics)
+    listing = add_command(topic, "list", "list a product's topics", _list_topics)
     listing.add_argument("product", help="product id")
 
 
 def _group(commands: Any, name: str, help_text: str) -> Any:
     parser = commands.add_parser(name, help=help_text)
     return parser.add_subparsers(required=True, metavar="COMMAND")
-
-
-def _command(group: Any, name: str, help_text: str, run: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = group.add_parser(name, help=help_text)
-    parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
-    add_hub_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _show_created(options: argparse.Namespace, created: dict[str, Any]) -> int:

@@ -4,36 +4,28 @@ import argparse
 import sys
 from typing import Any
 
-from tools.hub.cli.client import HubClient, add_hub_options
-from tools.hub.cli.output import console, print_fields, print_json, print_table
+from tools.hub.cli.client import HubClient
+from tools.hub.cli.output import add_command, console, print_fields, print_json, print_table
 
 
 def add_commands(commands: Any) -> None:
     parser = commands.add_parser("iotmq", help="add and list instances and topics of IoT MQ")
     actions = parser.add_subparsers(required=True, metavar="COMMAND")
-    add = _command(actions, "add", "create an instance; its SecretKey is shown once", _add)
+    add = add_command(actions, "add", "create an instance; its SecretKey is shown once", _add)
     add.add_argument("--port", type=int, default=0, help="its own port (default: any free one)")
     for name in ("instance-id", "app-id", "secret-id"):
         add.add_argument(f"--{name}", default="", help="default: made up")
     add.add_argument("--secret-key-stdin", action="store_true", help="read SecretKey from there")
-    _command(actions, "list", "list instances", _list)
+    add_command(actions, "list", "list instances", _list)
     topic = actions.add_parser("topic", help="add and list an instance's topics")
     actions = topic.add_subparsers(required=True, metavar="COMMAND")
-    add = _command(actions, "add", "create a topic; its name cannot be changed", _add_topic)
+    add = add_command(actions, "add", "create a topic; its name cannot be changed", _add_topic)
     add.add_argument("instance", help="instance id")
     add.add_argument("topic")
     add.add_argument("--life-time-s", type=int, default=86400, help="default: %(default)s")
     add.add_argument("--max-bytes", type=int, default=16384, help="default: %(default)s")
-    listing = _command(actions, "list", "list an instance's topics", _list_topics)
+    listing = add_command(actions, "list", "list an instance's topics", _list_topics)
     listing.add_argument("instance", help="instance id")
-
-
-def _command(group: Any, name: str, help_text: str, run: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = group.add_parser(name, help=help_text)
-    parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
-    add_hub_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _add(options: argparse.Namespace) -> int:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tools.hub.cli.client import CommandError, HubClient, add_hub_options
-from tools.hub.cli.output import print_fields, print_json, print_table
+from tools.hub.cli.client import CommandError, HubClient
+from tools.hub.cli.output import add_command, print_fields, print_json, print_table
 
 _SQL_HELP = "SELECT fields FROM 'topic filter' WHERE condition"
 
@@ -14,7 +14,7 @@ def add_commands(commands: Any) -> None:
     rule = commands.add_parser("rule", help="add, list, show, switch, remove and try rules")
     actions = rule.add_subparsers(required=True, metavar="COMMAND")
 
-    add = _command(actions, "add", "pass messages on to devices and HTTP servers", _add)
+    add = add_command(actions, "add", "pass messages on to devices and HTTP servers", _add)
     add.add_argument("name")
     add.add_argument("sql", help=_SQL_HELP)
     add.add_argument(
@@ -32,30 +32,24 @@ def add_commands(commands: Any) -> None:
     )
     add.add_argument("--description", default="")
     add.add_argument("--disabled", action="store_true", help="add it, but do not use it yet")
-    _command(actions, "list", "list rules and how often they acted", _list)
+    add_command(actions, "list", "list rules and how often they acted", _list)
     for name, help_text, run in (
         ("show", "show a rule and its last error", _show),
         ("enable", "ask the servers it forwards to, and use it", _switch),
         ("disable", "keep it, but do not use it", _switch),
         ("remove", "forget it", _remove),
     ):
-        parser = _command(actions, name, help_text, run)
+        parser = add_command(actions, name, help_text, run)
         parser.set_defaults(action=name)
         parser.add_argument("name")
-    trial = _command(actions, "test", "try a rule on a message, without sending anything", _test)
+    trial = add_command(
+        actions, "test", "try a rule on a message, without sending anything", _test
+    )
     what = trial.add_mutually_exclusive_group(required=True)
     what.add_argument("--name", help="a rule that is there")
     what.add_argument("--sql", help=_SQL_HELP)
     trial.add_argument("topic", help="what the message is published to, e.g. PID/DN/event")
     trial.add_argument("payload", help="usually a JSON object")
-
-
-def _command(group: Any, name: str, help_text: str, run: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = group.add_parser(name, help=help_text)
-    parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
-    add_hub_options(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _print(options: argparse.Namespace, answer: dict[str, Any]) -> int:
