@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import re
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -180,6 +181,29 @@ def test_what_no_client_sends_is_refused_in_the_same_shape(hub, body, headers, c
     assert status == 200
     assert set(answer) == {"Error", "RequestId"}
     assert answer["Error"]["Code"] == code and answer["Error"]["Message"]
+
+
+@pytest.mark.parametrize("action", [b"\xff\xfe", "灯".encode(), b"x" * 7000])
+def test_bytes_that_are_no_text_harm_nobody(hub, cloud, action):
+    """What is refused is recorded, and the record holds text only."""
+    pem = hub.authority_pem()
+    with (
+        socket.create_connection(("127.0.0.1", hub.ports["cloud"]), 10) as plain,
+        ssl.create_default_context(cadata=pem).wrap_socket(
+            plain, server_hostname="localhost"
+        ) as wire,
+    ):
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n"
+        wire.sendall(head + b"Authorization: x\r\nX-TC-Action: " + action + b"\r\n\r\n{}")
+        answer = b""
+        while part := wire.recv(4096):
+            answer += part
+    assert b"AuthFailure.InvalidAuthorization" in answer
+    cloud.call("DescribeProducts", Offset=0, Limit=10)
+    assert cloud.refusal("CreateProduct", ProductName="\ud800") == "InvalidParameterValue"
+    half = {"ProductName": "half-a-pair", "ProductProperties": {"ProductDescription": "\ud800"}}
+    assert cloud.refusal("CreateProduct", **half) == "InvalidParameterValue"
+    cloud.call("DescribeProducts", Offset=0, Limit=10)
 
 
 def test_another_path_is_no_api(hub):

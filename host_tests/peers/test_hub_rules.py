@@ -164,9 +164,14 @@ def test_the_topic_may_name_selected_fields_and_qos_is_kept(hub, no_rules):
             sender.client.send(publish_bytes(topic, payload))
         received = target.client.message()
         assert (received.payload, received.qos) == (payload, qos)
-    for wrong in ({"target": "a/b"}, {}, {"target": "nobody"}, {"target": {"a": 1}}):
-        sender.publish(wrong)
-    assert tally(hub, done=2, failed=4)["last_error"]
+    wrongs = ("a/b", "nobody", {"a": 1}, "\ud800", "a\u0000b", "x" * 200, True)
+    for wrong in wrongs:
+        sender.publish({"target": wrong})
+    sender.publish({})
+    shown = tally(hub, done=2, failed=len(wrongs) + 1)
+    assert "the hub failed" not in shown["last_error"]
+    last = [each["reason"] for each in hub.events(sender.login, "rule") if "reason" in each]
+    assert len(last) == len(wrongs) + 1 and not any("the hub failed" in each for each in last)
 
 
 def test_rules_make_no_circles(hub, no_rules):

@@ -40,6 +40,15 @@ def test_a_failing_transaction_keeps_nothing_and_the_next_works(tmp_path):
     assert rows(store) == [2]
 
 
+def test_what_sqlite_cannot_store_ends_only_its_transaction():
+    store = Store(":memory:")
+    store.later("INSERT INTO event VALUES (?, 0, NULL, ?, '{}')", (1, "\ud800"))
+    with pytest.raises(StoreError, match="surrogates"):
+        store.flush()
+    store.later(INSERT, (2,))
+    assert rows(store) == [2]
+
+
 def test_writes_keep_their_order_across_statements():
     store = Store(":memory:")
     store.later(INSERT, (1,))

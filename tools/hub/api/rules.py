@@ -63,7 +63,10 @@ def routes(rules: Rules) -> list[web.RouteDef]:
         try:
             sql, actions = _tried(rules, body)
             trial = rules.try_out(
-                sql, actions, text_field(body, "topic"), text_field(body, "payload", "").encode()
+                sql,
+                actions,
+                text_field(body, "topic"),
+                text_field(body, "payload", "").encode("utf-8", "replace"),
             )
         except RuleError as error:
             raise _refusal(error) from None

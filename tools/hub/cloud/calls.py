@@ -30,7 +30,7 @@ class Calls:
     async def _call(self, parameters: Parameters) -> dict[str, Any]:
         """Waits for the device's answer, as long as the documents say: 10 s."""
         device = enabled_device(self._broker, parameters).identity
-        payload = parameters.text("Payload").encode("utf-8", "surrogatepass")
+        payload = parameters.text("Payload").encode()
         online = self._broker.presence.is_online(device)
         try:
             answer = await self._services.rrpc.call(device, payload)

@@ -96,7 +96,7 @@ def read_payload(parameters: Parameters) -> bytes:
     if encoding not in ("", _BASE64):
         raise CloudError("InvalidParameterValue", f"PayloadEncoding is {_BASE64} or nothing")
     if not encoding:
-        return text.encode("utf-8", "surrogatepass")
+        return text.encode()
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -59,9 +59,9 @@ class Parameters:
 
     def text(self, name: str, default: str = _REQUIRED) -> str:
         value = self._get(name, default)
-        if not isinstance(value, str):
+        if not _is_text(value):
             raise self._wrong(name, "text")
-        return value
+        return str(value)
 
     def integer(self, name: str, default: int = _REQUIRED, least: int = 0, most: int = 1 << 53):
         value = self._get(name, default)
@@ -83,7 +83,7 @@ class Parameters:
 
     def texts(self, name: str, most: int, default: list[str] = _REQUIRED) -> list[str]:
         values = self._list(name, most, default)
-        if not all(isinstance(value, str) for value in values):
+        if not all(_is_text(value) for value in values):
             raise self._wrong(name, "a list of texts")
         return values
 
@@ -128,3 +128,14 @@ class Parameters:
 
     def _wrong(self, name: str, wanted: str) -> CloudError:
         return CloudError("InvalidParameterValue", f"{self._path}{name} must be {wanted}")
+
+
+def _is_text(value: Any) -> bool:
+    """Half a surrogate pair is no character, and nothing can store it."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

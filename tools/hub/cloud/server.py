@@ -66,7 +66,8 @@ class CloudServer:
 
     async def _answer(self, request: web.Request) -> web.Response:
         request_id = str(uuid.uuid4())
-        action = request.headers.get("X-TC-Action", "")
+        # As it came: from anybody, and any bytes.
+        action = request.headers.get("X-TC-Action", "").encode("ascii", "replace").decode()
         try:
             answer = await self._perform(request, request_id)
             # What an answer tells is committed before it leaves.

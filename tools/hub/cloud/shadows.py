@@ -70,7 +70,7 @@ class DeviceShadows:
 
 def _desired(state: str) -> dict[str, Any] | None:
     """What `{"desired": ...}` desires; None to empty it."""
-    if len(state.encode("utf-8", "replace")) > MAX_STATE_BYTES:
+    if len(state.encode()) > MAX_STATE_BYTES:
         raise CloudError(
             "InvalidParameterValue.JSONSizeExceedLimit",
             f"State has at most {MAX_STATE_BYTES} bytes",

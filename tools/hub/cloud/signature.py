@@ -143,6 +143,8 @@ def _named(values: Mapping[str, str], name: str) -> str:
     value = values.get(name)
     if not value:
         raise CloudError("MissingParameter", f"{name} is missing")
+    if not value.isascii():
+        raise CloudError("InvalidParameterValue", f"{name} must be ASCII")
     return value
 
 

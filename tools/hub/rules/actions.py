@@ -36,7 +36,7 @@ class Republish:
             name = variable[1].strip()
             value = values.get(name, known.get(name))
             text = str(value) if isinstance(value, str | int | float) else ""
-            if not text or "/" in text:
+            if not text or "/" in text or not text.isprintable():
                 raise RuleError(f"{self.topic}: the message selects no topic level as {name}")
             return text
 

@@ -82,6 +82,8 @@ class RuleBook:
         """A rule, disabled, that is not kept yet."""
         if not _NAME.fullmatch(name):
             raise RuleError("a rule's name is 1 to 64 letters, digits, ':', '_' or '-'")
+        if not all(_is_text(text) for text in (sql, actions, description)):
+            raise RuleError("a rule's texts hold half a surrogate pair, which is no character")
         if len(description) > MAX_DESCRIPTION_CHARS:
             raise RuleError(f"a description has at most {MAX_DESCRIPTION_CHARS} characters")
         return Rule(name, sql, actions, description, False, self._clock.now_ms())
@@ -123,3 +125,7 @@ class RuleBook:
     def _commit(self, rule: Rule, action: str) -> None:
         self._records.event(events.RULE, None, rule=rule.name, action=action)
         self._store.flush()
+
+
+def _is_text(text: str) -> bool:
+    return text == text.encode("utf-8", "replace").decode()

@@ -71,7 +71,7 @@ def parse(sql: str) -> Statement:
 
 
 def _parse(sql: str) -> Statement:
-    if len(sql.encode("utf-8", "replace")) > MAX_SQL_BYTES:
+    if len(sql.encode("utf-8", "surrogatepass")) > MAX_SQL_BYTES:
         raise RuleError(f"a statement is at most {MAX_SQL_BYTES} bytes")
     try:
         tree = _PARSER.parse(sql)

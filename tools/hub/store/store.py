@@ -77,7 +77,7 @@ class Store:
             for sql, writes in groupby(pending, key=itemgetter(0)):
                 self._connection.executemany(sql, map(itemgetter(1), writes))
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeEncodeError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise StoreError(f"writing the database: {len(pending)} rows lost: {error}") from error
