@@ -1,4 +1,4 @@
-"""What a stranger can send the cloud API: refused with a code, or read, before anything is done."""
+"""What strangers can send the cloud API: refused with a code, or read, before anything is done."""
 
 import base64
 import hashlib
