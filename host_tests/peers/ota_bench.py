@@ -28,9 +28,11 @@ class Firmware:
     content: bytes
 
     @classmethod
-    def make(cls, image_bytes: int, version: str = "0.2", seed: int = 1) -> "Firmware":
+    def make(
+        cls, image_bytes: int, version: str = "0.2", seed: int = 1, product: str = PRODUCT_ID
+    ) -> "Firmware":
         image = b"IHB" + Random(seed).randbytes(image_bytes - 3)
-        return cls(version, image + trailer_bytes(image, product=PRODUCT_ID, version=version))
+        return cls(version, image + trailer_bytes(image, product=product, version=version))
 
     @property
     def image(self) -> bytes:

@@ -126,6 +126,7 @@ async def main():
     async def installed(version):
         say("installed", version=version, read=Counted.total, records=ota.records)
 
+    device.on_command(lambda topic, payload: say("command", payload=payload.decode()))
     ota.start(version, place)
     orders = asyncio.create_task(take_orders(device, place))
     await device.run()

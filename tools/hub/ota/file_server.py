@@ -120,8 +120,12 @@ class _Answer:
             await asyncio.sleep(pause_s)
         if stall is not None and sent == stall["bytes"] < len(body):
             await asyncio.sleep(stall["duration_ms"] / 1000)
-        if sent < len(body) and self.request.transport is not None:
-            self.request.transport.close()
+        transport = self.request.transport
+        if sent < len(body) and transport is not None:
+            if sent:
+                transport.close()
+            else:  # over TLS, closing in order waits for the head, which waits for a body
+                transport.abort()
         return sent
 
     def _fault(self, kind: str) -> dict[str, Any] | None:
