@@ -1,5 +1,6 @@
-"""Registration loses power at every byte it writes, and its link at every byte of the exchange:
-it always ends registered, once, and no product secret is left in the files.
+"""Registration loses power at every byte it writes, and its link at every byte of the exchange,
+with a gateway of the tests' own and with the hub: it always ends registered, once, and no product
+secret is left in the files.
 
 `make test` takes a sample of the bytes, the same each time; `make sweep` takes all.
 """
@@ -20,12 +21,58 @@ from host_tests.peers.gateway_server import (
     GatewayServer,
 )
 from tools.faults import Cut, FaultProxy, Faults, Flow
+from tools.hub import Hub, HubConfig
 from tools.pki import issue, make_authority
 
 SAMPLE = 40
 SILENT_SAMPLE = 6
 SWEEP_DEADLINE_S = 1200.0
 SHORT_WAITS = ("HTTP_RESPONSE_MS=300", "HTTP_BODY_MS=300")
+
+
+class HubGateway:
+    """The hub as a GatewayServer; what it gives is its own."""
+
+    def __init__(self, kind, folder):
+        self._kind = kind
+        self._data = folder / "hub"
+        self._config = HubConfig(mqtt_port=0, api_port=0, http_port=0, data=self._data)
+
+    async def __aenter__(self):
+        self._hub = await Hub(self._config).__aenter__()
+        self.port = self._hub.address.ports["http"]
+        registry = self._hub.registry
+        self._product = registry.add_product("cut", "key" if self._kind == "key" else "cert")
+        registry.set_registration(self._product.product_id, "auto", 1)
+        self.fields = {
+            "product_id": self._product.product_id,
+            "product_secret": self._product.secret,
+        }
+        return self
+
+    async def __aexit__(self, *error):
+        await self._hub.__aexit__(*error)
+
+    @property
+    def devices(self):
+        assert all(device.registered for device in self._product.devices.values())
+        return list(self._product.devices)
+
+    def forget_devices(self):
+        # A certificate's key takes long to make: such a device stays, and asks again.
+        if self._kind == "key":
+            for device in list(self._product.devices.values()):
+                self._hub.registry.remove_device(device)
+
+    def secret(self):
+        return self._product.devices["dev01"].secret
+
+    def expected(self):
+        """The files of a registered device with a certificate."""
+        folder = self._data / "devices" / self._product.product_id / "dev01"
+        return {
+            name: (folder / f"{name}.der").read_bytes() for name in ("certificate", "private_key")
+        }
 
 
 class Desk:
@@ -36,6 +83,7 @@ class Desk:
         self.server = server
         self._folder = folder
         self._fields = fields
+        self._product_secret = fields.get("product_secret", PRODUCT_SECRET)
         self._count = 0
         self.port = server.port
         self.expected: dict[str, bytes] = {}
@@ -43,7 +91,7 @@ class Desk:
     def unpack(self):
         """A new device, as it left the factory."""
         self._count += 1
-        self.server.devices.clear()
+        self.server.forget_devices()
         self.home = self._folder / f"device{self._count:05}"
         self.home.mkdir()
         self.path = self.home / "device.json"
@@ -76,7 +124,7 @@ class Desk:
         assert fields["network"] == {"ssid": "net"} and fields["transport"] == "auto"
         assert "product_secret" not in fields
         if "device_secret" in fields:
-            assert fields["device_secret"] == DEVICE_SECRET
+            assert fields["device_secret"] == self.server.secret()
         else:
             for name in ("certificate", "private_key"):
                 assert Path(fields[name]).read_bytes() == self.expected[name]
@@ -84,7 +132,7 @@ class Desk:
         assert written == fields
         files = [path for path in self.home.rglob("*") if path.is_file()]
         for path in files:
-            assert PRODUCT_SECRET.encode() not in path.read_bytes(), path
+            assert self._product_secret.encode() not in path.read_bytes(), path
         assert not list((self.home / "state").iterdir()), "the journal is still there"
 
 
@@ -101,24 +149,34 @@ def certificate_payload(credential):
     return lambda fields: answer
 
 
-@pytest.mark.parametrize("kind", ["key", "certificate"])
-@pytest.mark.parametrize("is_atomic", [False, True], ids=["torn", "atomic"])
-def test_power_may_fail_at_every_byte_that_is_written(tmp_path, kind, is_atomic, sweep_full):
+def own_gateway(kind):
+    """The tests' own, and what it gives a device with a certificate."""
     credential = issue(make_authority("Test CA"), "device", [f"{PRODUCT_ID}dev01"])
     payload = key_payload if kind == "key" else certificate_payload(credential)
+    server = GatewayServer(payload)
+    server.fields = {}
+    files = {"certificate": credential.certificate_der, "private_key": credential.key_der}
+    server.expected = lambda: files
+    return server
 
+
+def gateway_of(by, kind, folder):
+    return HubGateway(kind, folder) if by == "hub" else own_gateway(kind)
+
+
+@pytest.mark.parametrize("by", ["stand-in", "hub"])
+@pytest.mark.parametrize("kind", ["key", "certificate"])
+@pytest.mark.parametrize("is_atomic", [False, True], ids=["torn", "atomic"])
+def test_power_may_fail_at_every_byte_that_is_written(tmp_path, kind, is_atomic, by, sweep_full):
     async def scenario():
         async with (
-            GatewayServer(payload) as server,
+            gateway_of(by, kind, tmp_path) as server,
             DeviceProgram("register_program.py") as device,
         ):
-            desk = Desk(device, server, tmp_path)
-            desk.expected = {
-                "certificate": credential.certificate_der,
-                "private_key": credential.key_der,
-            }
+            desk = Desk(device, server, tmp_path, **server.fields)
             desk.unpack()
             whole = await desk.boot()
+            desk.expected = server.expected() if kind == "certificate" else {}
             desk.judge(whole)
             spent = whole["spent"]
             assert spent > 500, "that was no whole registration"
@@ -144,19 +202,23 @@ def judge_after_cut(desk, booted, left):
     desk.judge(booted)
 
 
+@pytest.mark.parametrize("by", ["stand-in", "hub"])
 @pytest.mark.parametrize("how", Cut, ids=lambda how: how.value)
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_the_link_may_break_at_every_byte_of_the_exchange(tmp_path, direction, how, sweep_full):
+def test_the_link_may_break_at_every_byte_of_the_exchange(
+    tmp_path, direction, how, by, sweep_full
+):
     waits = SHORT_WAITS if how is Cut.STALL else ()
 
     async def scenario():
         async with (
-            GatewayServer(key_payload) as server,
+            gateway_of(by, "key", tmp_path) as server,
             FaultProxy((HOST, server.port)) as proxy,
             DeviceProgram("register_program.py", *waits) as device,
         ):
-            desk = Desk(device, server, tmp_path)
+            desk = Desk(device, server, tmp_path, **server.fields)
             desk.port = proxy.port
+            secret = server.fields.get("product_secret", PRODUCT_SECRET)
             desk.unpack()
             desk.judge(await desk.boot())
             size = getattr(proxy.links[-1], direction).passed_bytes
@@ -168,8 +230,8 @@ def test_the_link_may_break_at_every_byte_of_the_exchange(tmp_path, direction, h
                 proxy.next_faults = Faults(**{direction: Flow(cut_after_bytes=offset, cut=how)})
                 booted = await desk.boot()
                 assert booted.get("typed") and booted["phase"], (offset, booted)
-                assert PRODUCT_SECRET not in booted["text"]
-                assert json.loads(desk.path.read_text())["product_secret"] == PRODUCT_SECRET
+                assert secret not in booted["text"]
+                assert json.loads(desk.path.read_text())["product_secret"] == secret
                 desk.judge(await desk.boot())
 
     run(scenario, SWEEP_DEADLINE_S)

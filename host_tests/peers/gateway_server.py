@@ -67,6 +67,14 @@ class GatewayServer:
     ) -> None:
         await self._runner.cleanup()
 
+    def forget_devices(self) -> None:
+        """The next registration is a first one."""
+        self.devices.clear()
+
+    def secret(self) -> str:
+        """What the registered device was given."""
+        return DEVICE_SECRET
+
     async def _handle(self, request: web.Request) -> web.Response:
         try:
             found = self._answer(request, await request.read())

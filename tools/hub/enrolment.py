@@ -70,21 +70,27 @@ class Enrolment:
                 certificate = self._own(product, product.authority, name, certificate_pem)
                 device = self._keep(product, name, known, certificate)
                 return Enrolled(device, {"encryptionType": _CERTIFICATE}, known is None)
-            if known is None:
-                new = await self._provisioning.add_device(
-                    product.product_id, name, registered=True
-                )
-                device, credential = new.device, new.credential
-            else:
-                device, credential = known, await self._provisioning.credential(known)
-            if credential is None:  # a product with certificates always gives one
-                raise NotEnrolled(NotEnrolled.CERTIFICATE, "there is no certificate to give")
-            payload = {
-                "encryptionType": _CERTIFICATE,
-                "clientCert": credential.certificate_pem.decode(),
-                "clientKey": credential.key_pem.decode(),
-            }
+            device, payload = await self._give(product, name, known)
             return Enrolled(device, payload, known is None)
+
+    async def _give(
+        self, product: Product, name: str, known: Device | None
+    ) -> tuple[Device, dict[str, Any]]:
+        """A certificate and its key, the ones it has for a device that is `known`."""
+        device, credential = known, None
+        if device is None:
+            new = await self._provisioning.add_device(product.product_id, name, registered=True)
+            device, credential = new.device, new.credential
+        if credential is not None:
+            certificate, key = credential.certificate_pem, credential.key_pem
+        else:
+            certificate, key = await self._provisioning.credential_pem(device)
+        payload = {
+            "encryptionType": _CERTIFICATE,
+            "clientCert": certificate.decode(),
+            "clientKey": key.decode(),
+        }
+        return device, payload
 
     def _known(self, product: Product, name: str) -> Device | None:
         """The device if it exists; None if it may be created. Raises NotEnrolled."""

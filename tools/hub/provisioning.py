@@ -10,7 +10,7 @@ from tools.hub.authority import Authority
 from tools.hub.files import PRIVATE, PUBLIC, write_files
 from tools.hub.identity import Identity
 from tools.hub.registry import Device, Registry
-from tools.pki import Credential, PkiError
+from tools.pki import Credential
 from tools.pki.issuing import Kind
 
 DEVICES_FOLDER = "devices"
@@ -65,9 +65,9 @@ class Provisioning:
         )
         return NewDevice(device, credential, folder)
 
-    async def credential(self, device: Device) -> Credential:
-        """What a device with a certificate was given. Where its files are gone, or were never
-        written, another certificate takes the place of the old. Raises FileError."""
+    async def credential_pem(self, device: Device) -> tuple[bytes, bytes]:
+        """Certificate and private key that a device was given. Where its files are gone, or were
+        never written, another certificate takes the place of the old. Raises FileError."""
         kept = self._read(device)
         if kept is not None:
             return kept
@@ -78,18 +78,20 @@ class Provisioning:
         if self._data is not None:
             self._write(self._data, identity, credential)
         self._registry.set_certificate(device, credential.certificate_der)
-        return credential
+        return credential.certificate_pem, credential.key_pem
 
-    def _read(self, device: Device) -> Credential | None:
+    def _read(self, device: Device) -> tuple[bytes, bytes] | None:
         if self._data is None:
             return None
         folder = self._data / DEVICES_FOLDER / device.identity.path
         try:
-            certificate = (folder / "certificate.pem").read_bytes()
-            kept = Credential.from_pem(certificate, (folder / "private_key.pem").read_bytes())
-        except (OSError, PkiError):
+            if (folder / "certificate.der").read_bytes() != device.certificate:
+                return None  # of a device of the same name that was removed
+            names = ("certificate.pem", "private_key.pem")
+            certificate, key = [(folder / name).read_bytes() for name in names]
+        except OSError:
             return None
-        return kept if kept.certificate_der == device.certificate else None
+        return certificate, key
 
     def _write(self, data: Path, identity: Identity, credential: Credential) -> Path:
         folder = (data / DEVICES_FOLDER / identity.path).resolve()
