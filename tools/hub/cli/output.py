@@ -58,5 +58,7 @@ def print_event(event: dict[str, Any]) -> None:
 
 
 def clock(at_ms: int) -> str:
-    """A time of day, to the millisecond."""
-    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000)) + f".{at_ms % 1000:03d}"
+    """A time of day, to the millisecond; with its date, if that is not today's."""
+    then, now = time.localtime(at_ms / 1000), time.localtime()
+    date = "" if then[:3] == now[:3] else "%Y-%m-%d "
+    return time.strftime(date + "%H:%M:%S", then) + f".{at_ms % 1000:03d}"
