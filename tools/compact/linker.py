@@ -354,6 +354,9 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "const":
             return self.visit(node.args[0])
+        match node:
+            case ast.Call(func=ast.Name(id="let_go"), args=[ast.Constant(value=str(module))]):
+                node.args = [ast.Constant(self._linker.home.get(module, module))]
         return self.generic_visit(node)
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
@@ -402,9 +405,19 @@ class _Rewriter(ast.NodeTransformer):
             self._scopes[-1][bound_name] = bound
         return statements
 
-    def _passed_on(self, node: ast.ImportFrom) -> ast.ImportFrom:
+    def _passed_on(self, node: ast.ImportFrom) -> ast.AST | list[ast.stmt]:
         """What a module imports and does not use is there for others."""
         module = str(node.module)
+        if self._linker.home.get(module) == self._file:
+            pairs = [
+                (alias.asname or alias.name, self._linker.globals[module, alias.name])
+                for alias in node.names
+            ]
+            return [
+                ast.Assign([ast.Name(own, ast.Store())], ast.Name(text, ast.Load()))
+                for own, text in pairs
+                if own != text
+            ]
         node.module = self._linker.home.get(module, module)
         for alias in node.names:
             alias.asname = alias.asname or alias.name

@@ -12,14 +12,15 @@ time.
 import asyncio
 from time import ticks_diff, ticks_ms
 
-from iothub import port, signing, topics
+from iothub import port, topics
 from iothub.clock import Clock
 from iothub.compat import const
 from iothub.errors import BadInput, LoginRefused, NotConnected, QueueFull
-from iothub.net.access import Access
+from iothub.loading import let_go
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
 from iothub.services import ntp
+from iothub.signing import FAR_FUTURE_S
 from iothub.timeouts import (
     DELIVERY_MS,
     LOGIN_VALID_S,
@@ -64,7 +65,11 @@ class Device:
 
             self._time_journal = Journal(storage, "time")
         self.network = port.Network(config.network)
-        self._access = Access(config, self.network, port, self._time_journal)
+        from iothub.net.access import Access
+
+        access = Access(config, self.network, port, self._time_journal)
+        self._proof = access.proof
+        let_go("iothub.net.access")
         self._names = {}
         self._expiry_from_clock = False
         self._distrust_clock = False
@@ -72,7 +77,7 @@ class Device:
         self._ntp_request = self.identity.system_topic(ntp.REQUEST_FAMILY)
         self.profile = IoTHub(self.identity)
         self.session = Session(
-            self._access.endpoint,
+            access.endpoint,
             self._login,
             self.profile,
             config.keepalive_s,
@@ -89,12 +94,10 @@ class Device:
     def from_file(cls, path="device.json", on_event=None):
         """A device from a JSON file. Raises BadInput naming the field. With product_secret in it
         the device is registered first, once: see net/register.py, also for what is raised then."""
-        import sys
-
-        import iothub.config
+        from iothub import config
 
         try:
-            fields = iothub.config.read(path)
+            fields = config.read(path)
             is_whole = not isinstance(fields, dict) or not fields.get("product_secret")
         except BadInput:
             is_whole = False  # perhaps cut off in the middle of a registration
@@ -102,11 +105,9 @@ class Device:
             from iothub.net import register
 
             fields = register.run(path, port)
-        config = iothub.config.Config(fields)
-        # Needed once. Two hold the module: the table of modules, and the package as its attribute.
-        del iothub.config
-        del sys.modules["iothub.config"]
-        return cls(config, on_event)
+        checked = config.Config(fields)
+        let_go("iothub.config")  # needed once
+        return cls(checked, on_event)
 
     def __getattr__(self, name):
         home = _SERVICES.get(name)
@@ -184,11 +185,18 @@ class Device:
     # The session's questions
 
     def _login(self):
-        expiry_s = signing.FAR_FUTURE_S
+        expiry_s = FAR_FUTURE_S
         self._expiry_from_clock = self.clock.known and not self._distrust_clock
         if self._expiry_from_clock:
             expiry_s = self.clock.now_s() + LOGIN_VALID_S
-        return self._access.login(expiry_s)
+        # Loaded for each login, which is seldom, and let go of.
+        from iothub.net.access import login
+
+        try:
+            return login(self._proof, expiry_s)
+        finally:
+            let_go("iothub.net.access")
+            let_go("iothub.signing")
 
     def _session_event(self, what, detail):
         if what == OFFLINE:

@@ -5,6 +5,8 @@ text, what to do about it (`hint`). The tree hangs below OSError, because MicroP
 native base only and existing umqtt programs already catch OSError; `errno` is the code.
 """
 
+from iothub.loading import let_go
+
 # Phases, in the order a device meets them.
 CONFIG = "config"
 NETWORK = "network"
@@ -37,14 +39,10 @@ class IoTHubError(OSError):
     @property
     def hint(self):
         """What to do about it, or "". The texts are loaded for this call only: text costs heap."""
-        import sys
+        from iothub.hints import find
 
-        import iothub.hints
-
-        text = iothub.hints.find(type(self).__name__, self.code)
-        # Two hold the module: the table of modules, and the package as its attribute.
-        del iothub.hints
-        del sys.modules["iothub.hints"]
+        text = find(type(self).__name__, self.code)
+        let_go("iothub.hints")
         return text
 
     def __str__(self):

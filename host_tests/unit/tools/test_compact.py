@@ -220,7 +220,8 @@ for again in range(2):
         IoTHub(Identity("ABCDE12345", "d")).check_subscribe(b"other/#", 0)
     except BadInput as e:
         print(e.reason)
-print([name for name in list(sys.modules) + list(sys.modules["iothub"].__dict__) if "texts" in name])
+names = list(sys.modules) + list(sys.modules["iothub"].__dict__)
+print([name for name in names if "texts" in name])
 """
     done = subprocess.run(
         [MICROPYTHON, "-c", program],

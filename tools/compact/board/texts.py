@@ -1,19 +1,15 @@
 """The texts of errors, which cost heap only while one is made: build.py puts text(number) in their
 place, and this into the library as iothub.texts."""
 
-import sys
-
-import iothub
+from iothub.loading import let_go
 
 
 def text(number):
     """Never fails: an error must not hide behind another."""
-    name = "texts" + str(number >> 5)
+    name = "iothub.texts" + str(number >> 5)
     try:
-        module = __import__("iothub." + name, None, None, ("TEXTS",))
-        # Needed once. Two hold the module: the table of modules, and the package as its attribute.
-        del sys.modules["iothub." + name]
-        iothub.__dict__.pop(name)
-        return module.TEXTS[number & 31]
+        found = __import__(name, None, None, ("TEXTS",)).TEXTS[number & 31]
+        let_go(name)
+        return found
     except (ImportError, MemoryError):
         return "error " + str(number)

@@ -4,7 +4,7 @@ import asyncio
 
 from iothub.compat import const
 from iothub.errors import IoTHubError, LinkError
-from iothub.net import transport
+from iothub.loading import let_go
 
 _POLL_MS = const(10)
 
@@ -29,6 +29,9 @@ class Endpoint:
     def begin(self):
         """A transport.Opening, for a driver that waits by itself, and says handshake_over() as
         open() wants it. Raises LinkError."""
+        # Loaded for as long as it takes: handshake_over() lets it go.
+        from iothub.net import transport
+
         # DNS blocks everything else, so an address that worked is used until it fails.
         if self._address is None:
             self._address = transport.resolve(self.host, self.port)
@@ -69,6 +72,7 @@ class Endpoint:
     def handshake_over(self):
         """TLS is up, or given up: lets the next handshake begin."""
         self._raw = None
+        let_go("iothub.net.transport")
         if self._holds_handshake:
             self._holds_handshake = False
             Endpoint._handshake.release()

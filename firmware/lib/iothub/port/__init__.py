@@ -11,10 +11,8 @@ for_updates()         what updates need of the chip (port/updates.py)
 
 import sys
 
-if sys.platform == "esp32":
-    from iothub.port.esp32 import Network, feed, rtc_unix_s, set_rtc, storage, watch
-elif sys.platform == "rp2":
-    from iothub.port.rp2 import Network, feed, rtc_unix_s, set_rtc, storage, watch
+if sys.platform in ("esp32", "rp2"):
+    from iothub.port.chip import Network, feed, rtc_unix_s, set_rtc, storage, watch
 else:
     from iothub.port.unix import Network, feed, rtc_unix_s, set_rtc, storage, watch
 
