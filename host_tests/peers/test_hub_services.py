@@ -433,6 +433,30 @@ def test_a_log_level_is_asked_for_and_pushed(hub, stack, capsys):
     assert ask(client, topic, type="get_log_level", clientToken=5)["log_level"] == 3
 
 
+def test_a_broadcast_reaches_sub_devices_by_their_gateway(hub, stack):
+    gateway, meter = Thing(hub, "gateway"), Thing(hub)
+    client = gateway.connect(stack, f"$gateway/operation/result/{gateway.path}")
+    assert bind(client, gateway, meter) == 0
+    assert request(client, gateway, "online", meter.names) == 0
+    topic = f"$broadcast/rxd/{meter.path}"
+    assert client.subscribe((topic, 1)) == [1]
+    path = f"/products/{meter.product_id}/broadcast"
+    assert hub.call("POST", path, payload="to meters") == {"sent": 1, "missed": 0}
+    assert client.message()[:2] == (topic, b"to meters")
+
+
+def test_answers_come_late_on_request(hub, stack):
+    lamp = Thing(hub)
+    client = lamp.connect(stack, f"$shadow/operation/result/{lamp.path}")
+    topic = f"$shadow/operation/{lamp.path}"
+    hub.arm("answer_late", lamp.login, delay_ms=300)
+    hub.arm("answer_withhold", lamp.login)
+    started = time.monotonic()
+    client.send(publish_bytes(topic, b'{"type":"get","clientToken":"withheld"}'))
+    assert ask(client, topic, type="get", clientToken="late")["clientToken"] == "late"
+    assert time.monotonic() - started >= 0.3
+
+
 # What happened.
 
 
