@@ -225,7 +225,6 @@ NOT_SURVIVED = {
     "wrong MD5": ("ota_wrong_md5", {}, -4),
     "expired for ever": ("ota_expired", {}, -3),
     "cut for ever": ("ota_cut", {"bytes": 0}, -1),
-    "plain HTTP": ("ota_plain_http", {}, -5),
 }
 
 
@@ -242,6 +241,19 @@ def test_a_fault_that_ends_it(tmp_path, name):
             assert error["typed"]
         # Once it is gone, the next report of the version brings the update again.
         desk.hub.faults.clear()
+        async with desk.device.start() as device:
+            await desk.is_installed(device)
+
+    at_desk(tmp_path, scenario)
+
+
+def test_plain_http_is_for_who_says_so(tmp_path):
+    async def scenario(desk: Desk) -> None:
+        desk.hub.broker.updates.roll_out(desk.identity.product_id, "0.2", plain_http=True)
+        async with desk.device.start():
+            assert (await desk.failed()).result_code == -5
+            assert desk.served() == []
+        desk.device.http = {"transport": "http"}
         async with desk.device.start() as device:
             await desk.is_installed(device)
 

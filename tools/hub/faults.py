@@ -73,7 +73,6 @@ KINDS = {
     ),
     "ota_expired": Kind("offer an update with an address that has expired", {}),
     "ota_wrong_md5": Kind("offer an update with an MD5 that is not the file's", {}),
-    "ota_plain_http": Kind("offer an update with an address of plain HTTP", {}),
     "ota_no_range": Kind("serve firmware whole, whatever part was asked for", {}),
     "ota_wrong_range": Kind(
         "serve a part of firmware that begins so much later than asked for",

@@ -5,7 +5,13 @@ from typing import Any
 
 from aiohttp import web
 
-from tools.hub.api.errors import ApiError, named_device, read_object, text_field
+from tools.hub.api.errors import (
+    ApiError,
+    boolean_field,
+    named_device,
+    read_object,
+    text_field,
+)
 from tools.hub.broker.broker import Broker
 from tools.hub.ota.updates import Update
 
@@ -44,7 +50,11 @@ def routes(broker: Broker) -> list[web.RouteDef]:
         if isinstance(share, bool) or not isinstance(share, int | float):
             raise ApiError(400, "invalid", "share_percent: must be a number")
         made = updates.roll_out(
-            request.match_info["pid"], text_field(body, "version"), devices, share
+            request.match_info["pid"],
+            text_field(body, "version"),
+            devices,
+            share,
+            boolean_field(body, "plain_http", False),
         )
         return web.json_response({"updates": [_update(each) for each in made]}, status=201)
 

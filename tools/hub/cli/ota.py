@@ -41,6 +41,9 @@ def add_commands(commands: Any) -> None:
         metavar="N",
         help="of the product's devices, always the same ones (default: %(default)s)",
     )
+    roll_out.add_argument(
+        "--plain-http", action="store_true", help="for devices that cannot do https"
+    )
     progress = _on_product(actions, "progress", "show how far every device is", _progress)
     progress.add_argument("--version", help="of this version only")
     progress.add_argument(
@@ -94,6 +97,7 @@ def _roll_out(options: argparse.Namespace) -> int:
         version=options.version,
         devices=options.device,
         share_percent=options.share_percent,
+        plain_http=options.plain_http,
     )
     if options.json:
         print_json(answer)

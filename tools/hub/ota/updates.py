@@ -34,6 +34,7 @@ class Update:
     result_code: int = 0
     result_msg: str = ""
     updated_ms: int = 0
+    plain_http: int = 0
 
 
 class Updates:
@@ -61,12 +62,14 @@ class Updates:
         version: str,
         devices: list[str] | None = None,
         share_percent: float = 100,
+        plain_http: bool = False,
     ) -> list[Update]:
         """Want a version on devices of a product: those named, or a share of all. Whoever is
         online is offered it at once, the others when they report their version. The share is the
-        same devices each time, and a larger one has the smaller one's among it."""
+        same devices each time, and a larger one has the smaller one's among it. Addresses are of
+        https, unless there is none or plain HTTP is asked for."""
         firmware = self.library.find(product_id, version)
-        self._schemes()
+        self._scheme(plain_http)
         product = self._context.registry.product(product_id)
         if devices is None:
             if not 0 < share_percent <= 100:
@@ -77,12 +80,12 @@ class Updates:
         wanted = [self._context.registry.device(product_id, name).identity for name in devices]
         made = []
         for device in wanted:
-            self._keep(Update(device, version, ROLLED_OUT))
+            self._keep(Update(device, version, ROLLED_OUT, plain_http=int(plain_http)))
             self._context.records.event(
                 events.OTA, device.path, action="rolled out", version=version
             )
             if self._context.presence.is_online(device) and self._running.get(device) != version:
-                self.offer(device, firmware)
+                self._offer(self._updates[device], firmware)
             made.append(self._updates[device])
         self._context.store.flush()
         return made
@@ -129,29 +132,28 @@ class Updates:
         except RegistryError as error:
             self._context.record(device, _topic(device), "not offered", reason=str(error))
             return
-        self.offer(device, firmware)
+        self._offer(update, firmware)
 
     def reported(self, device: Identity, version: str, told: Update) -> bool:
         """A device told how far it is. False if it is not to run that version."""
         update = self._updates.get(device)
         if update is None or update.version != version:
             return False
-        self._keep(told)
+        self._keep(replace(told, plain_http=update.plain_http))
         return True
 
-    def offer(self, device: Identity, firmware: Firmware) -> None:
+    def _offer(self, update: Update, firmware: Firmware) -> None:
         """Send update_firmware with a fresh address."""
         assert self.links is not None
-        schemes = self._schemes()
-        valid_s, md5, scheme = VALID_S, firmware.md5, schemes[0]
+        device = update.device
+        scheme = self._scheme(bool(update.plain_http))
+        valid_s, md5 = VALID_S, firmware.md5
         faults = self._context.faults
         if faults.armed:
             if faults.strikes("ota_expired", device.path):
                 valid_s = 0
             if faults.strikes("ota_wrong_md5", device.path):
                 md5 = hashlib.md5(md5.encode()).hexdigest()
-            if faults.strikes("ota_plain_http", device.path) and "http" in schemes:
-                scheme = "http"
         message: Json = {
             "file_size": firmware.size,
             "md5sum": md5,
@@ -163,26 +165,26 @@ class Updates:
         self._context.record(
             device, _topic(device), "offered", version=firmware.version, outcome=outcome.state
         )
-        update = self._updates.get(device)
-        if update is not None and update.state == ROLLED_OUT:
+        if update.state == ROLLED_OUT:
             self._keep(replace(update, state=OFFERED))
 
     def close(self) -> None:
         self.library.close()
 
-    def _schemes(self) -> list[str]:
+    def _scheme(self, plain_http: bool) -> str:
         schemes = self.links.schemes() if self.links else []
+        if plain_http:
+            schemes = [scheme for scheme in schemes if scheme == "http"]
         if not schemes:
-            raise RegistryError(
-                "conflict", "the hub serves no files; give it --https-port or --http-port"
-            )
-        return schemes
+            option = "--http-port" if plain_http else "--https-port or --http-port"
+            raise RegistryError("conflict", f"the hub serves no files so; give it {option}")
+        return schemes[0]
 
     def _keep(self, update: Update) -> None:
         update = replace(update, updated_ms=self._context.clock.now_ms())
         self._updates[update.device] = update
         self._context.store.later(
-            "INSERT OR REPLACE INTO firmware_update VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO firmware_update VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 update.device.path,
                 update.version,
@@ -191,6 +193,7 @@ class Updates:
                 update.result_code,
                 update.result_msg,
                 update.updated_ms,
+                update.plain_http,
             ),
         )
 

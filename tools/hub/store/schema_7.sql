@@ -16,7 +16,8 @@ CREATE TABLE firmware_update (
     percent INTEGER NOT NULL,
     result_code INTEGER NOT NULL,
     result_msg TEXT NOT NULL,
-    updated_ms INTEGER NOT NULL
+    updated_ms INTEGER NOT NULL,
+    plain_http INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- What a device said that it runs.
