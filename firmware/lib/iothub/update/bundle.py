@@ -54,7 +54,7 @@ def unpack(source, inflate, target, limit_bytes):
         if written > size:
             raise UpdateError("the bundle expands to more than it says")
         try:
-            if target.write(buf[:count]) != count:
+            if target.write(buf if count == _BUFFER_BYTES else buf[:count]) != count:
                 raise OSError(28, "no space left")
         except OSError as e:
             raise StorageError("cannot write the slot", None, e.errno)
@@ -93,7 +93,7 @@ def verify(file, size):
         if at > total:
             raise UpdateError("the slot ends within " + path.decode())
         while left:
-            part = buf[: min(left, _BUFFER_BYTES)]
+            part = buf if left >= _BUFFER_BYTES else buf[:left]
             if file.readinto(part) != len(part):
                 raise UpdateError("the slot ends within " + path.decode())
             crc = crc32(part, crc)

@@ -75,17 +75,7 @@ class Slots:
         kind = trailer.kind if trailer else image.kind_of(head)
         rooms = self._rooms()
         if trailer:
-            image.check(
-                trailer,
-                self._product,
-                self._chip.BOARD,
-                rooms,
-                self._state.get("floor", 0),
-                size,
-                self._chip.BYTECODE,
-                self._keys(),
-                self._unsigned,
-            )
+            self._check(trailer, size)
             chip = None
             if kind == image.ESP32_APPLICATION:
                 chip = chip_of_partition(self._chip.running_partition())
@@ -108,6 +98,8 @@ class Slots:
         """Makes a verified image what starts next, on trial. A generator that pauses now and then;
         after a power cut it is to be begun again. Raises UpdateError, StorageError: what runs then
         still starts."""
+        # Again: after a reset the trailer may be one that was kept on the flash.
+        self._check(trailer, None)
         self._state["outcome"] = None
         if trailer.kind == image.BUNDLE:
             for _ in self._unpack(trailer):
@@ -225,6 +217,19 @@ class Slots:
                     state["outcome"] = [version, why]
                 state["partition"] = None
             self._save()
+
+    def _check(self, trailer, size):
+        image.check(
+            trailer,
+            self._product,
+            self._chip.BOARD,
+            self._rooms(),
+            self._state.get("floor", 0),
+            size,
+            self._chip.BYTECODE,
+            self._keys(),
+            self._unsigned,
+        )
 
     def _keys(self):
         if self._tree.size(_KEYS) < 0:
