@@ -1,0 +1,289 @@
+"""The tool that makes updates, against the device's own modules: what it packs they take, and what
+it should refuse it refuses. The real images of three ESP32 boards are packed too."""
+
+import io
+import stat
+import zlib
+from pathlib import Path
+
+import pytest
+from iothub.errors import UpdateError
+from iothub.update import bundle as device_bundle
+from iothub.update import image as device_image
+
+from tools.boards.description import read_board
+from tools.boards.errors import BoardError
+from tools.boards.image import pinned_image
+from tools.ota import __main__ as cli
+from tools.ota.application import application
+from tools.ota.errors import OtaError
+from tools.ota.keys import PUBLIC, make_keys, read_keys, rotate
+from tools.ota.pack import (
+    application_files,
+    base_files,
+    board_field,
+    compiled_firmware,
+    filesystem_bytes,
+    pack_application,
+    pack_bundle,
+)
+from tools.ota.slot import MAIN, bundle, bytecode_of, slot_file
+from tools.ota.trailer import Release, read_release, trailer
+
+PICO = read_board("pico_w")
+ESP32S = {"esp32": 1_698_016, "esp32_c3": 1_659_184, "esp32_s3": 1_688_368}
+RELEASE = Release(0, "PRODUCT123", board_field(PICO), "1.0", 7)
+HEADROOM_BYTES = 64 * 1024
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return make_keys(tmp_path_factory.mktemp("ota") / "keys")
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return compiled_firmware(PICO)
+
+
+def inflate(file, wbits):
+    return io.BytesIO(zlib.decompress(file.read(), -wbits))
+
+
+def device_takes(content: bytes, keys, board=PICO, floor=0) -> device_image.Trailer:
+    """As update/slots.py judges a file. Raises UpdateError."""
+    found = device_image.parse(content[-device_image.TRAILER_BYTES :])
+    device_image.check(
+        found,
+        "PRODUCT123",
+        board_field(board),
+        {found.kind: 1 << 21},
+        floor,
+        len(content),
+        6,
+        device_image.load_keys(keys.public_file()),
+    )
+    device_image.check_head(found, content[: device_image.HEAD_BYTES])
+    return found
+
+
+# Keys.
+
+
+def test_keys_are_made_once_and_kept_private(tmp_path):
+    folder = tmp_path / "keys"
+    made = make_keys(folder)
+    again = make_keys(folder)
+    assert (made.current.modulus, made.following.modulus) == (
+        again.current.modulus,
+        again.following.modulus,
+    )
+    assert device_image.load_keys((folder / PUBLIC).read_bytes()) == [
+        made.current.modulus,
+        made.following.modulus,
+    ]
+    for path in folder.glob("*.pem"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_after_a_rotation_devices_know_the_key_that_signs(tmp_path, compiled):
+    before = make_keys(tmp_path, 3072)
+    after = rotate(tmp_path)
+    assert after.current.modulus == before.following.modulus
+    assert after.following.modulus not in (before.current.modulus, before.following.modulus)
+    assert len(list(tmp_path.glob("retired-*.pem"))) == 1
+    packed = pack_bundle(PICO, compiled, RELEASE, after)
+    device_takes(packed.content, before)
+    # It brings the new pair.
+    assert packed.files["update.keys"] == after.public_file()
+    twice = rotate(tmp_path)
+    packed = pack_bundle(PICO, compiled, RELEASE, twice)
+    with pytest.raises(UpdateError, match="signed with a key this device does not have"):
+        device_takes(packed.content, before)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "there is no"), (b"nonsense", "cannot be read")]
+)
+def test_missing_or_damaged_keys_are_told(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "current.pem").write_bytes(content)
+    with pytest.raises(OtaError, match=reason):
+        read_keys(tmp_path)
+
+
+# Bundles.
+
+
+def test_a_device_takes_and_unpacks_what_is_packed(keys, compiled):
+    packed = pack_bundle(PICO, compiled, RELEASE, keys)
+    found = device_takes(packed.content, keys)
+    assert (found.version, found.sequence, found.bytecode) == ("1.0", 7, 6)
+    target = io.BytesIO()
+    source = io.BytesIO(packed.content[: found.size])
+    for _ in device_bundle.unpack(source, inflate, target, found.unpacked):
+        pass
+    slot = target.getvalue()
+    assert len(slot) == found.unpacked
+    target.seek(0)
+    assert len(list(device_bundle.verify(target, len(slot)))) == len(packed.files)
+    assert {"main.mpy", "iothub/errors.mpy", "app/thermostat.mpy"} <= set(packed.files)
+    assert not {"boot.mpy", "slotboot.mpy", "base.mpy"} & set(packed.files)
+
+
+def test_every_hundredth_flipped_bit_of_a_whole_file_is_refused(keys, compiled):
+    content = pack_bundle(PICO, compiled, RELEASE, keys).content
+    for at in range(0, len(content), 331):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << at % 8
+        with pytest.raises(UpdateError):
+            found = device_takes(bytes(flipped), keys)
+            device_image.verify(found, device_digest(flipped))
+
+
+def device_digest(content):
+    from hashlib import sha256
+
+    return sha256(content[: -device_image.TRAILER_BYTES]).digest()
+
+
+def test_a_trailer_does_not_fit_another_file(keys, compiled):
+    one = pack_bundle(PICO, compiled, RELEASE, keys).content
+    other = pack_bundle(PICO, compiled | {"app/more.mpy": compiled[MAIN]}, RELEASE, keys).content
+    swapped = one[: -device_image.TRAILER_BYTES] + other[-device_image.TRAILER_BYTES :]
+    with pytest.raises(UpdateError):
+        device_image.verify(device_takes(swapped, keys), device_digest(swapped))
+    with pytest.raises(OtaError, match="the trailer is of another image"):
+        read_release(swapped)
+
+
+def test_an_unsigned_file_is_for_devices_that_take_it_only(keys, compiled):
+    content = pack_bundle(PICO, compiled, RELEASE, None).content
+    with pytest.raises(UpdateError, match="it is not signed"):
+        device_takes(content, keys)
+
+
+def test_safe_mode_has_what_it_needs_and_no_more(compiled):
+    files = base_files(compiled)
+    assert files[MAIN] == compiled["base.mpy"]
+    assert {"iothub/net/ota.mpy", "iothub/update/slots.mpy", "iothub/net/updates.mpy"} <= set(
+        files
+    )
+    assert not [path for path in files if path.startswith(("app/", "umqtt/"))]
+
+
+def test_base_two_slots_and_a_download_must_fit(keys, compiled):
+    too_much = compiled | {"app/large.mpy": compiled[MAIN] + bytes(400_000)}
+    with pytest.raises(OtaError, match="base, two slots and a download need"):
+        pack_bundle(PICO, too_much, RELEASE, keys)
+    assert filesystem_bytes(PICO) == 848 * 1024
+    assert filesystem_bytes(read_board("esp32")) == 448 * 1024
+
+
+@pytest.mark.parametrize("path", ["../main.mpy", "/main.mpy", "a//b", "a b", "é", "x" * 65])
+def test_a_path_no_board_takes_is_told(path):
+    with pytest.raises(OtaError, match="a board takes no file"):
+        slot_file({MAIN: b"", path: b""})
+
+
+def test_a_slot_without_program_or_with_too_much_is_told():
+    with pytest.raises(OtaError, match=r"there is no main\.mpy"):
+        slot_file({"other.mpy": b""})
+    with pytest.raises(OtaError, match="files and"):
+        slot_file({MAIN: b"", **{f"f{i}": b"" for i in range(256)}})
+
+
+def test_mixed_bytecode_is_told():
+    with pytest.raises(OtaError, match="one mpy-cross"):
+        bytecode_of({"a.mpy": b"M\x06", "b.mpy": b"M\x05"})
+
+
+def test_a_bundle_is_smaller_than_its_slot(compiled, keys):
+    slot = slot_file(application_files(compiled, keys))
+    assert len(bundle(slot)) < 0.75 * len(slot)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"product": ""}, {"version": "x" * 33}, {"board": "b\n"}, {"sequence": 1 << 32}]
+)
+def test_a_field_that_does_not_fit_is_told(fields, keys):
+    values = {"kind": 1, "product": "P", "board": "b", "version": "1", "sequence": 1} | fields
+    with pytest.raises(OtaError):
+        trailer(Release(**values), b"", keys.current)
+
+
+# Applications of ESP32s.
+
+
+@pytest.mark.parametrize(("key", "size"), ESP32S.items())
+def test_the_application_is_taken_out_of_the_published_image(key, size, keys):
+    board = read_board(key)
+    merged = pinned_image(board)
+    release = Release(0, "PRODUCT123", board_field(board), "1.27.0", 7)
+    micropython, packed = pack_application(board, merged, release, keys)
+    assert micropython == "1.27.0"
+    found = device_takes(packed.content, keys, board)
+    assert found.size == size
+    assert 0x1C0000 - size >= HEADROOM_BYTES
+    # The device itself refuses the merged file by name.
+    content = merged.read_bytes()
+    with pytest.raises(UpdateError, match="a merged file"):
+        device_image.check_head(found, content[: device_image.HEAD_BYTES])
+
+
+@pytest.mark.parametrize("key", ESP32S)
+def test_an_image_for_another_chip_is_refused(key):
+    others = [other for other in ESP32S if other != key]
+    for other in others:
+        with pytest.raises((OtaError, BoardError)):
+            application(read_board(key), pinned_image(read_board(other)))
+
+
+def test_a_damaged_application_is_refused(tmp_path):
+    board = read_board("esp32_c3")
+    content = bytearray(pinned_image(board).read_bytes())
+    content[500_000] ^= 1
+    path = tmp_path / "image.bin"
+    path.write_bytes(content)
+    with pytest.raises(OtaError, match="is wrong"):
+        application(board, path)
+    path.write_bytes(content[:300_000])
+    with pytest.raises((OtaError, BoardError)):
+        application(board, path)
+
+
+def test_an_application_by_itself_is_taken_too(tmp_path):
+    board = read_board("esp32_c3")
+    _, code = application(board, pinned_image(board))
+    path = tmp_path / "application.bin"
+    path.write_bytes(code)
+    assert application(board, path)[1] == code
+
+
+def test_no_image_fits_a_board_that_has_no_place_for_one(keys):
+    with pytest.raises(OtaError, match="takes no image"):
+        pack_application(PICO, Path("image.bin"), RELEASE, keys)
+
+
+# The command line.
+
+
+def test_the_commands_from_keys_to_a_file(tmp_path, capsys):
+    folder = str(tmp_path / "keys")
+    output = tmp_path / "new.ota"
+    arguments = ["pack", "--keys", folder, "--board", "pico_w", "--product", "PRODUCT123"]
+    arguments += ["--version", "1.1", "--output", str(output)]
+    assert cli.main(arguments) == 1
+    assert "`make ota-keys` makes them" in capsys.readouterr().err
+    assert cli.main(["keys", "--keys", folder]) == 0
+    assert cli.main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "bundle for a slot" in told and "RPI_PICO_W" in told and "1.1, sequence" in told
+    assert cli.main(["show", str(output)]) == 0
+    assert "PRODUCT123" in capsys.readouterr().out
+    assert "PRIVATE" not in told
+    assert cli.main(["show", str(tmp_path / "missing.ota")]) == 1
+    assert cli.main(["show", __file__]) == 1
+    assert cli.main([*arguments, "--unsigned"]) == 0
+    assert "NOT SIGNED" in capsys.readouterr().out
