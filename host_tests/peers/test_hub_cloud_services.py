@@ -20,6 +20,7 @@ from host_tests.e2e.device_program import MICROPYTHON, ROOT
 from host_tests.peers.broker_client import Login, RawClient, publish_bytes
 from host_tests.peers.broker_servers import HubServer, signed_login
 from host_tests.peers.cloud_client import CloudClient, Refused
+from tools.hub.cloud import logs
 
 TIMEOUT_S = 20
 
@@ -395,7 +396,8 @@ def test_what_happened_to_a_device_is_found(hub, device, version):
     assert cloud.call("ListLog", **at_once)["Results"] == []
 
 
-def test_a_search_goes_on_where_it_ended(cloud, device):
+def test_a_search_goes_on_where_it_ended(cloud, device, monkeypatch):
+    monkeypatch.setattr(logs, "_SCAN_ROWS", 7)
     with device.online() as client:
         for number in range(25):
             client.publish(device.login.topic("event"), b"%d" % number)

@@ -262,9 +262,12 @@ def test_rules_hear_of_what_shadows_report_and_not_of_what_is_desired(hub, no_ru
         {"type": "update", "state": {"reported": {"t": 3}}, "clientToken": "d"},
     ):
         device.client.send(publish_bytes(topic, json.dumps(request).encode()))
+        shadow = f"/products/{hub.product_id}/devices/{device.name}/shadow"
+        if request["type"] == "get":
+            hub.call("POST", shadow, desired={"t": 9})
     told = [json.loads(watcher.client.message().payload) for _ in range(2)]
-    # The third was refused for its version.
-    assert told == [{"t": 1, "version": 1}, {"t": 3, "version": 2}]
+    # The third was refused for its version; the first version is the application's.
+    assert told == [{"t": 1, "version": 2}, {"t": 3, "version": 3}]
 
 
 # Forwarding.

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -186,3 +187,54 @@ def test_what_the_older_signature_is_refused_for(changes, code):
     with pytest.raises(CloudError) as refused:
         check(old_request(**changes), KEYS.get, NOW_S)
     assert refused.value.code == code
+
+
+def tc3_request(day: str = "2023-11-14", service: str = "iotcloud", **changes: str) -> HttpRequest:
+    """Signed as the vendor's page on signature v3 has it."""
+    headers = {
+        "content-type": "application/json",
+        "X-TC-Action": "DescribeProducts",
+        "X-TC-Version": V2021,
+        "X-TC-Timestamp": str(NOW_S),
+    } | changes
+    body = b'{"Limit": 1}'
+    names = "content-type;host"
+    canonical = f"POST\n/\n\ncontent-type:{headers['content-type']}\nhost:hub:1\n\n{names}\n"
+    canonical += hashlib.sha256(body).hexdigest()
+    scope = f"{day}/{service}/tc3_request"
+    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"TC3-HMAC-SHA256\n{headers['X-TC-Timestamp']}\n{scope}\n{hashed}"
+    key = b"TC3secret"
+    for part in (day, service, "tc3_request"):
+        key = hmac.digest(key, part.encode(), hashlib.sha256)
+    signature = hmac.digest(key, text.encode(), hashlib.sha256).hex()
+    headers["Authorization"] = (
+        f"TC3-HMAC-SHA256 Credential=AKIDone/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
+    return HttpRequest("POST", "hub:1", "", headers, body)
+
+
+def test_the_newer_signature():
+    signed = check(tc3_request(), KEYS.get, NOW_S)
+    assert (signed.action, signed.version, signed.fields) == ("DescribeProducts", V2021, None)
+    # The day is that of the time that is signed, by UTC.
+    midnight_s = 1_700_006_400
+    late = tc3_request("2023-11-15", **{"X-TC-Timestamp": str(midnight_s)})
+    assert check(late, KEYS.get, midnight_s - 60)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        tc3_request(day="2023-11-15"),
+        tc3_request(service="cvm"),
+        replace(tc3_request(), body=b'{"Limit": 2}'),
+        replace(tc3_request(), host="hub:2"),
+        replace(tc3_request(), method="GET"),
+    ],
+    ids=["another day", "another service", "body", "host", "method"],
+)
+def test_a_signature_of_something_else(request_):
+    with pytest.raises(CloudError) as refused:
+        check(request_, KEYS.get, NOW_S)
+    assert refused.value.code == "AuthFailure.SignatureFailure"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.hub.identity import Identity
+from tools.hub.rules.actions import Republish
 from tools.hub.rules.errors import RuleError
 from tools.hub.rules.expressions import MAX_DEPTH
 from tools.hub.rules.message import RuleMessage
@@ -301,3 +302,32 @@ def test_whatever_is_written_is_refused_or_applied(sql, payload):
         return
     selected = statement.apply(message({"a": payload, "b1": payload}))
     assert selected is None or isinstance(selected.payload, bytes)
+
+
+# Where a message goes.
+
+
+@pytest.mark.parametrize(
+    ("topic", "values", "expected"),
+    [
+        ("P/D/control", {}, "P/D/control"),
+        ("${productId}/${deviceName}/control", {}, "PRODUCTID1/dev01/control"),
+        ("${productId}/${ to }/x", {"to": "lamp"}, "PRODUCTID1/lamp/x"),
+        ("P/${n}/x", {"n": 7}, "P/7/x"),
+        ("P/${deviceName}/x", {"deviceName": "selected"}, "P/selected/x"),
+        ("P/${to}", {"to": "lamp/control"}, None),
+        ("P/${to}/x", {}, None),
+        ("P/${to}/x", {"to": ""}, None),
+        ("P/${to}/x", {"to": None}, None),
+        ("P/${to}/x", {"to": ["lamp"]}, None),
+        ("P/${to}/x", {"to": "a\nb"}, None),
+        ("${to}/rxd/P/D", {"to": "$rrpc"}, None),
+    ],
+)
+def test_variables_of_a_topic(topic, values, expected):
+    republish = Republish(topic)
+    if expected is None:
+        with pytest.raises(RuleError):
+            republish.resolve(message({}), values)
+    else:
+        assert republish.resolve(message({}), values) == expected
