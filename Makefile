@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo example flash erase hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo example flash erase repl logs hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -58,6 +58,12 @@ flash: $(READY) ## Write MicroPython onto a board (BOARD=, PORT=, IMAGE=)
 
 erase: $(READY) ## Remove everything from a board: files, secrets, an ESP32's image too (BOARD=, PORT=)
 	@$(BIN)/python -m tools.flash --erase --board "$(BOARD)" $(if $(PORT),--port "$(PORT)")
+
+repl: $(READY) ## Talk to the interpreter on a board (PORT=)
+	@$(BIN)/python -m tools.repl repl $(if $(PORT),--port "$(PORT)") $(ARGS)
+
+logs: $(READY) ## See what a board prints, without disturbing it (PORT=)
+	@$(BIN)/python -m tools.repl logs $(if $(PORT),--port "$(PORT)") $(ARGS)
 
 sign: $(READY) ## Print client id, user name and password (ARGS="PRODUCT DEVICE")
 	@PYTHONPATH=firmware/lib $(BIN)/python -m tools.sign $(ARGS)

@@ -1,0 +1,138 @@
+"""`make repl` and `make logs` at a board made of the Unix port."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import serial  # type: ignore[import-untyped]
+
+from host_tests.target.desk_board import ROOT, DeskBoard
+from tools.boards.errors import BoardError
+from tools.repl import RunningBoard
+from tools.repl import __main__ as repl
+from tools.repl.logs import follow
+from tools.repl.names import readable
+
+TIMEOUT_S = 20.0
+
+
+def test_a_person_types_at_the_prompt_and_leaves(tmp_path):
+    with DeskBoard(tmp_path) as desk:
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "tools.repl", "repl", "--port", desk.port]
+        person = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT)
+        try:
+            wait_for(ours, b"to exit this shell")
+            os.write(ours, b"print(6 * 7)\r")
+            wait_for(ours, b"\n42")
+            os.write(ours, b"\x1d")
+            assert person.wait(TIMEOUT_S) == 0
+        finally:
+            person.kill()
+            person.wait()
+            os.close(ours)
+            os.close(theirs)
+
+
+def wait_for(terminal: int, text: bytes) -> None:
+    seen = b""
+    deadline = time.monotonic() + TIMEOUT_S
+    while text not in seen:
+        assert select.select([terminal], [], [], deadline - time.monotonic())[0], seen
+        seen += os.read(terminal, 1024)
+
+
+def test_logs_show_lines_as_they_come_and_wait_for_a_board_that_restarts(tmp_path):
+    with DeskBoard(tmp_path) as desk:
+        with RunningBoard.opened(desk.port) as board:
+            board.write("/main.py", b"for i in range(3): print('line', i, '\\u6e29')\n")
+        lines: list[str] = []
+        following = threading.Thread(target=follow, args=(desk.port, lines.append, 3.0))
+        following.start()
+        time.sleep(0.5)
+        desk.restart()
+        deadline = time.monotonic() + TIMEOUT_S
+        while "line 2 温" not in lines and time.monotonic() < deadline:
+            time.sleep(0.05)
+        following.join(TIMEOUT_S)
+        assert [line for line in lines if line.startswith("line")] == [
+            "line 0 温",
+            "line 1 温",
+            "line 2 温",
+        ]
+
+
+def test_the_command_stamps_its_lines(tmp_path, capsys):
+    with DeskBoard(tmp_path) as desk:
+        timer = threading.Timer(0.5, desk.restart)
+        timer.start()
+        assert repl.main(["logs", "--port", desk.port, "--seconds", "1.5"]) == 0
+        timer.join()
+    assert 'Type "help()" for more information.' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["repl", "logs"])
+def test_no_board_and_a_busy_one_are_told(tmp_path, capsys, command):
+    assert repl.main([command, "--port", str(tmp_path / "tty")]) == 1
+    assert f"{command}: opening the port: there is no" in capsys.readouterr().err
+
+
+def test_a_busy_port_and_one_without_a_repl_are_told(tmp_path, monkeypatch):
+    with DeskBoard(tmp_path) as desk:
+        with (
+            serial.Serial(desk.port, exclusive=True),
+            pytest.raises(BoardError, match="is busy"),
+            RunningBoard.opened(desk.port),
+        ):
+            pytest.fail("it opened")
+        desk.cut_power()
+        monkeypatch.setattr("tools.repl.board.REPL_TIMEOUT_S", 0.3)
+        with (
+            pytest.raises(BoardError, match=r"no REPL answers at .*\n.*make flash"),
+            RunningBoard.opened(desk.port),
+        ):
+            pytest.fail("it answered")
+
+
+def test_an_old_micropython_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.repl.board.OLDEST_MICROPYTHON", "1.99.0")
+    with (
+        DeskBoard(tmp_path) as desk,
+        pytest.raises(BoardError, match=r"MicroPython 1\.\d+\.\d+ is too old"),
+        RunningBoard.opened(desk.port),
+    ):
+        pytest.fail("it was taken")
+
+
+def test_an_error_on_the_board_is_told_by_its_last_line(tmp_path):
+    with (
+        DeskBoard(tmp_path) as desk,
+        RunningBoard.opened(desk.port) as board,
+        pytest.raises(BoardError, match="the board says ZeroDivisionError: divide by zero"),
+    ):
+        board.exec("1 / 0")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            '  File "iothub/net/session.py", line 1, in xy',
+            '  File "iothub/net/session.py", line 1, in xy (_connection)',
+        ),
+        ('  File "main.py", line 1, in xy', '  File "main.py", line 1, in xy'),
+        (
+            "AttributeError: 'Ab' object has no attribute 'q'",
+            "AttributeError: 'Ab' (Session) object has no attribute 'q'",
+        ),
+        ("reading 'xy' of 20", "reading 'xy' of 20"),
+    ],
+    ids=["place", "place-of-yours", "error", "print"],
+)
+def test_short_names_in_tracebacks_become_readable(line, told):
+    assert readable(line, {"_connection": "xy", "Session": "Ab"}) == told
