@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo example flash erase repl logs hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo example flash erase deploy repl logs hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -58,6 +58,9 @@ flash: $(READY) ## Write MicroPython onto a board (BOARD=, PORT=, IMAGE=)
 
 erase: $(READY) ## Remove everything from a board: files, secrets, an ESP32's image too (BOARD=, PORT=)
 	@$(BIN)/python -m tools.flash --erase --board "$(BOARD)" $(if $(PORT),--port "$(PORT)")
+
+deploy: $(READY) $(UMQTT) ## Put the compiled application onto a board, what changed of it (PORT=, BOARD=)
+	@$(BIN)/python -m tools.deploy $(if $(PORT),--port "$(PORT)") $(if $(BOARD),--board "$(BOARD)") $(ARGS)
 
 repl: $(READY) ## Talk to the interpreter on a board (PORT=)
 	@$(BIN)/python -m tools.repl repl $(if $(PORT),--port "$(PORT)") $(ARGS)

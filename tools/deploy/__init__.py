@@ -1,0 +1,1 @@
+"""Puts the application and the library onto a board, compiled: `make deploy`."""

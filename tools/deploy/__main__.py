@@ -1,0 +1,76 @@
+"""Command line of `make deploy`."""
+
+import argparse
+import sys
+
+from tools.boards.description import board_keys, read_board
+from tools.boards.errors import BoardError
+from tools.bytecode import CompileError
+from tools.deploy.starters import starters
+from tools.deploy.transfer import deploy, write_starters
+from tools.ota.errors import OtaError
+from tools.ota.pack import application_files, compiled_firmware
+from tools.ota.slot import slot_file
+from tools.repl.board import RunningBoard
+
+_MPY_VERSION = 6
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns 0 if the board has it, else 1."""
+    wanted = _parser().parse_args(arguments)
+    try:
+        board = read_board(wanted.board) if wanted.board else None
+        files = application_files(compiled_firmware(board or read_board("pico_w")), None)
+        with RunningBoard.opened(wanted.port, board) as running:
+            _deploy(running, slot_file(files), replace=wanted.replace)
+            if not wanted.keep_running:
+                running.restart()
+                print("Restarted; make logs shows what it says.")
+    except (BoardError, CompileError, OtaError) as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make deploy",
+        description="Compiles firmware/ and puts it onto a board: only what changed, verified,"
+        " and started only when all of it is there.",
+        epilog='example: make deploy PORT=/dev/ttyACM0 ARGS="--keep-running"',
+    )
+    parser.add_argument("--port", help="default: the only board there is")
+    parser.add_argument("--board", help=f"refuse any other than: {', '.join(board_keys())}")
+    parser.add_argument(
+        "--replace", action="store_true", help="overwrite a main.py of another program"
+    )
+    parser.add_argument(
+        "--keep-running", action="store_true", help="do not restart the board afterwards"
+    )
+    return parser
+
+
+def _deploy(board: RunningBoard, slot: bytes, replace: bool) -> None:
+    phase = "looking at the board"
+    if board.identity.mpy_version != _MPY_VERSION:
+        reason = f"its bytecode is of version {board.identity.mpy_version}, not {_MPY_VERSION}"
+        raise BoardError(phase, reason, "Flash an image this version supports: make boards")
+    wanted = starters()
+    there = board.call("read", "/main.py")
+    if there is not None and there.encode() != wanted["/main.py"] and not replace:
+        hint = 'Save it, then: make deploy ARGS="--replace"'
+        raise BoardError(phase, "it has a main.py of yours", hint)
+    write_starters(board, wanted)
+    done = deploy(board, slot)
+    if not done.slot:
+        print(f"The board has it already: {len(slot)} bytes, nothing sent.")
+        return
+    print(
+        f"Deployed to slot {done.slot}, verified: {done.sent_bytes} bytes sent, "
+        f"{done.copied_bytes} were on the board."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
