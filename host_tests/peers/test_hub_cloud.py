@@ -3,14 +3,21 @@
 import base64
 import http.client
 import json
+import os
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tencentcloud.common import credential
+from tencentcloud.common.profile.client_profile import ClientProfile
+from tencentcloud.common.profile.http_profile import HttpProfile
+from tencentcloud.iotcloud.v20210408 import iotcloud_client, models
 
 from host_tests.peers.broker_client import RawClient
 from host_tests.peers.broker_servers import HubServer, signed_login
@@ -19,6 +26,8 @@ from host_tests.unit.house.markdown import Paper
 from tools.hub.cloud import server as cloud_server
 from tools.hub.cloud.actions import V2018, V2021
 
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 20
 KEY_PRODUCT = {"EncryptionType": "2", "ProductDescription": "of the test"}
 
 
@@ -513,3 +522,42 @@ def test_the_readme_lists_the_actions_and_the_client_has_them_all(hub, cloud, ol
     for client, version in ((cloud, V2021), (old_cloud, V2018)):
         for name, action in actions.items():
             assert hasattr(client._client, name) == (version in action.versions), name
+
+
+# A hub as it is started.
+
+
+def test_what_make_hub_writes_is_all_a_client_needs(tmp_path):
+    data, ready, output = tmp_path / "hub", tmp_path / "ready.json", tmp_path / "output.txt"
+    command = [sys.executable, "-m", "tools.hub", "--mqtt-port", "0", "--api-port", "0"]
+    with output.open("wb") as said:
+        process = subprocess.Popen(
+            [*command, "--data", data, "--ready-file", ready],
+            cwd=ROOT,
+            env=os.environ | {"COLUMNS": "500"},  # lines are not folded
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not ready.exists():
+            assert process.poll() is None and time.monotonic() < deadline, output.read_text()
+            time.sleep(0.05)
+        # As tools/hub/README.md has it.
+        kept = json.loads((data / "cloud_api.json").read_text())
+        profile = HttpProfile(endpoint=kept["endpoint"], certification=kept["certification"])
+        keys = credential.Credential(kept["secret_id"], kept["secret_key"])
+        client = iotcloud_client.IotcloudClient(
+            keys, "ap-guangzhou", ClientProfile(httpProfile=profile)
+        )
+        request = models.DescribeProductsRequest()
+        request.Offset, request.Limit = 0, 10
+        (sample,) = client.DescribeProducts(request).Products
+        assert sample.ProductName == "sample"
+        assert kept["endpoint"].endswith(f":{json.loads(ready.read_text())['cloud_port']}")
+    finally:
+        process.terminate()
+        assert process.wait(START_TIMEOUT_S) == 0
+    printed = output.read_text()
+    assert f"(keys: {data}/cloud_api.json)" in printed
+    assert kept["secret_key"] not in printed
