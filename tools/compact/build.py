@@ -9,6 +9,7 @@ from pathlib import Path
 from tools.compact.library import Module, read_library, stripped
 from tools.compact.linker import COMPAT, Bundles, Linker
 from tools.compact.names import Outside, Pool, Shortener, choose
+from tools.compact.order import with_frequent_names_first
 from tools.compact.texts import ERRORS, take_out_texts
 
 PLAN = Path(__file__).with_name("plan.toml")
@@ -62,7 +63,7 @@ def compact_library(
     names = choose(trees, outside, public, pool, set(linker.globals.values()))
     keep_arguments = outside.keywords | outside.arguments | outside.texts
     sources = {
-        path: ast.unparse(Shortener(names, pool.slots, keep_arguments).visit(tree)) + "\n"
+        path: _text(Shortener(names, pool.slots, keep_arguments).visit(tree))
         for path, tree in trees.items()
     }
     for name, module in linker.modules.items():
@@ -72,6 +73,10 @@ def compact_library(
     sources[modules[COMPAT].path] = ast.unparse(modules[COMPAT].tree) + "\n"
     moved = {text for (name, _), text in linker.globals.items() if linker.home[name] != name}
     return CompactLibrary(sources, names, frozenset(moved))
+
+
+def _text(tree: ast.Module) -> str:
+    return ast.unparse(with_frequent_names_first(tree)) + "\n"
 
 
 def _words(path: Path) -> Outside:

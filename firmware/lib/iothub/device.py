@@ -19,7 +19,7 @@ from iothub.errors import BadInput, LoginRefused, NotConnected, QueueFull
 from iothub.loading import let_go
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
-from iothub.services import ntp
+from iothub.services.ntp import ANSWER_FAMILY, REQUEST_FAMILY
 from iothub.signing import FAR_FUTURE_S
 from iothub.timeouts import (
     DELIVERY_MS,
@@ -68,13 +68,14 @@ class Device:
         from iothub.net.access import Access
 
         access = Access(config, self.network, port, self._time_journal)
+        self.transport = access.transport  # never "auto"
         self._proof = access.proof
         let_go("iothub.net.access")
         self._names = {}
         self._expiry_from_clock = False
         self._distrust_clock = False
-        self._ntp = ntp.Ntp(ticks_diff)
-        self._ntp_request = self.identity.system_topic(ntp.REQUEST_FAMILY)
+        self._ntp = None  # while an answer is awaited
+        self._ntp_request = self.identity.system_topic(REQUEST_FAMILY)
         self.profile = IoTHub(self.identity)
         self.session = Session(
             access.endpoint,
@@ -86,7 +87,7 @@ class Device:
             None,
             self._session_event,
         )
-        answers = self.identity.system_topic(ntp.ANSWER_FAMILY)
+        answers = self.identity.system_topic(ANSWER_FAMILY)
         # QoS 0: a stored answer would be an old one.
         self.session.register(answers, self._time_answer, 0)
 
@@ -218,20 +219,26 @@ class Device:
     async def _keep_time(self):
         while True:
             await self.session.online(None)
+            # Loaded for the answer, which is over in seconds.
+            from iothub.services.ntp import Ntp
+
+            self._ntp = Ntp(ticks_diff)
+            let_go("iothub.services.ntp")
             try:
                 payload = self._ntp.request(ticks_ms())
                 self.session.publish_nowait(self._ntp_request, payload)
             except (NotConnected, QueueFull):
                 pass  # the link went away just now; the next round asks again
             await asyncio.sleep_ms(TIME_ANSWER_MS)
-            self._ntp.expire()
+            self._ntp = None
             await asyncio.sleep_ms(TIME_REFRESH_MS if self.clock.known else TIME_RETRY_MS)
 
     def _time_answer(self, topic, payload):
         ticks = ticks_ms()
-        unix_ms = self._ntp.answer(payload, ticks)
+        ntp = self._ntp
+        unix_ms = None if ntp is None else ntp.answer(payload, ticks)
         if unix_ms is not None:
-            self.clock.set(unix_ms, ticks, (self._ntp.round_trip_ms + 1) // 2)
+            self.clock.set(unix_ms, ticks, (ntp.round_trip_ms + 1) // 2)
             self._distrust_clock = False
             now_s = self.clock.now_s()
             port.set_rtc(now_s)

@@ -33,7 +33,7 @@ async def main(path):
     running = asyncio.create_task(device.run())
     stop = asyncio.create_task(asyncio.StreamReader(sys.stdin.buffer).readline())
     await device.online()
-    say("online", transport=device._access.transport)
+    say("online", transport=device.transport)
     await stop
     await device.stop()
     await running

@@ -1,23 +1,9 @@
 """Wi-Fi as a station, for every chip with network.WLAN."""
 
-import asyncio
-from time import ticks_diff, ticks_ms
-
 import network
 
-from iothub.errors import NETWORK, BadInput, LinkError
-from iothub.timeouts import WIFI_JOIN_MS, WIFI_POLL_MS
-
-# WLAN.status() in words: the rp2 port's numbers, then the ESP32's (ESP-IDF reason codes).
-_REASONS = {
-    -1: "connection failed",
-    -2: "no such network; check the ssid",
-    -3: "wrong password",
-    201: "no such network; check the ssid",
-    202: "wrong password",
-    203: "association failed",
-    204: "wrong password or weak signal",
-}
+from iothub.errors import BadInput
+from iothub.loading import let_go
 
 
 class Wlan:
@@ -37,14 +23,10 @@ class Wlan:
         wlan = self._wlan
         if wlan.isconnected():
             return
-        wlan.active(True)
-        wlan.connect(self._ssid, self._password)
-        started_ms = ticks_ms()
-        while not wlan.isconnected():
-            await asyncio.sleep_ms(WIFI_POLL_MS)
-            reason = _REASONS.get(wlan.status())
-            if reason is None and ticks_diff(ticks_ms(), started_ms) > WIFI_JOIN_MS:
-                reason = "no connection in time"
-            if reason is not None:
-                wlan.disconnect()
-                raise LinkError("Wi-Fi: " + reason, NETWORK, 113)
+        # Loaded for as long as it takes.
+        from iothub.port.joining import join
+
+        try:
+            await join(wlan, self._ssid, self._password)
+        finally:
+            let_go("iothub.port.joining")
