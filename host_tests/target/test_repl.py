@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -13,8 +14,8 @@ import serial  # type: ignore[import-untyped]
 
 from host_tests.target.desk_board import ROOT, DeskBoard
 from tools.boards.errors import BoardError
-from tools.repl import RunningBoard
 from tools.repl import __main__ as repl
+from tools.repl.board import RunningBoard
 from tools.repl.logs import follow
 from tools.repl.names import readable
 
@@ -69,11 +70,19 @@ def test_logs_show_lines_as_they_come_and_wait_for_a_board_that_restarts(tmp_pat
 
 def test_the_command_stamps_its_lines(tmp_path, capsys):
     with DeskBoard(tmp_path) as desk:
-        timer = threading.Timer(0.5, desk.restart)
-        timer.start()
+        done = threading.Event()
+
+        def restart_again_and_again() -> None:
+            while not done.wait(0.5):
+                desk.restart()
+
+        restarting = threading.Thread(target=restart_again_and_again)
+        restarting.start()
         assert repl.main(["logs", "--port", desk.port, "--seconds", "1.5"]) == 0
-        timer.join()
-    assert 'Type "help()" for more information.' in capsys.readouterr().out
+        done.set()
+        restarting.join(TIMEOUT_S)
+    told = capsys.readouterr().out
+    assert re.search(r'^\d\d:\d\d:\d\d\.\d{3} Type "help\(\)" for more', told, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", ["repl", "logs"])

@@ -1,6 +1,2 @@
 """A board that runs MicroPython, at the other end of a serial port, spoken to through mpremote:
 `make repl`, `make logs`, and what provisioning and deploying are built on."""
-
-from tools.repl.board import Identity, RunningBoard
-
-__all__ = ["Identity", "RunningBoard"]
