@@ -46,7 +46,9 @@ def compact_library(
     kept = set(plan["names"]["kept"])
     modules = read_library(folder)
     take_out_texts(modules)
-    outside = Outside(modules.values(), set(plan["names"]["internal"]), kept)
+    names_plan = plan["names"]
+    private = frozenset(names_plan["private"])
+    outside = Outside(modules.values(), set(names_plan["internal"]), kept, private)
     for path in others:
         met = _words(path)
         outside.names |= met.words

@@ -58,9 +58,16 @@ def _usable(name: str) -> bool:
 class Outside:
     """The texts that are not the library's alone."""
 
-    def __init__(self, modules: Iterable[Module], internal: set[str], kept: set[str]):
+    def __init__(
+        self,
+        modules: Iterable[Module],
+        internal: set[str],
+        kept: set[str],
+        private: frozenset[str] = frozenset(),
+    ):
         numbered, others = firmware_names()
         self.names = {*numbered, *others, *kept}
+        self._private = private
         self.words: set[str] = set()
         self.keywords: set[str] = set()
         self.texts: set[str] = set()  # a ** of a dict may have them for keywords
@@ -104,13 +111,16 @@ class Outside:
                 defined = sorted(local_names(node))
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 self.words.add(name)
-                if not is_internal and (not name.startswith("_") or name == "__init__"):
+                if not is_internal and (not self._is_private(name) or name == "__init__"):
                     defined = [a.arg for a in arguments(node)]
                     self.arguments.update(defined)
         if not is_internal:
-            self.names.update(name for name in defined if not name.startswith("_"))
-            self.shielded.update(name for name in defined if name.startswith("_"))
+            self.names.update(name for name in defined if not self._is_private(name))
+            self.shielded.update(name for name in defined if self._is_private(name))
         self.defined.update(defined)
+
+    def _is_private(self, name: str) -> bool:
+        return name.startswith("_") or name in self._private
 
 
 class Shortener(ast.NodeTransformer):
