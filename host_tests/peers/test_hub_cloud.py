@@ -1,6 +1,7 @@
 """The vendor's cloud client against the hub: signatures, products, devices, messages."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -561,3 +562,40 @@ def test_what_make_hub_writes_is_all_a_client_needs(tmp_path):
     printed = output.read_text()
     assert f"(keys: {data}/cloud_api.json)" in printed
     assert kept["secret_key"] not in printed
+
+
+# Strangers.
+
+
+def test_connections_are_bounded_and_silent_ones_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(cloud_server, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(cloud_server, "READ_TIMEOUT_S", 0.5)
+    server = HubServer(tmp_path / "hub.db", cloud_port=0)
+    try:
+        cloud = CloudClient(server)
+        context = ssl.create_default_context(cadata=server.authority_pem())
+        silent = [
+            context.wrap_socket(
+                socket.create_connection(("127.0.0.1", server.ports["cloud"]), 10),
+                server_hostname="localhost",
+            )
+            for _ in range(3)
+        ]
+        assert cloud.refusal("DescribeProducts", Offset=0, Limit=10) == "ClientNetworkError"
+        # One says nothing at all, not even a handshake; one begins and does not go on.
+        mute = socket.create_connection(("127.0.0.1", server.ports["cloud"]), 10)
+        silent[0].sendall(b"POST / HTTP/1.1\r\nHost: a\r\n")
+        for each in (mute, *silent):
+            with contextlib.suppress(ConnectionError):
+                assert each.recv(1) == b""
+            each.close()
+        assert CloudClient(server).call("DescribeProducts", Offset=0, Limit=10)["TotalCount"] == 1
+        # A body that does not come, on a connection of which the head was read.
+        with context.wrap_socket(
+            socket.create_connection(("127.0.0.1", server.ports["cloud"]), 10),
+            server_hostname="localhost",
+        ) as slow:
+            slow.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
+            assert b"InvalidRequest" in slow.recv(4096)
+    finally:
+        server.stop()

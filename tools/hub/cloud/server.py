@@ -23,7 +23,10 @@ from tools.hub.transport.listener import ListenError
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_CALLS = 100
-READ_TIMEOUT_S = 10
+MAX_CONNECTIONS = 200
+# From a connection to its handshake, from there to a request's head, and from there to its body.
+READ_TIMEOUT_S = 10.0
+KEEP_ALIVE_S = 60.0
 _log = logging.getLogger("hub")
 
 
@@ -44,27 +47,58 @@ class CloudServer:
         self._records = records
         self._store = store
         self._calls = 0
+        # Connections on which no request came yet: aiohttp waits for the first one for ever.
+        self._silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
+        self._listening: asyncio.Server | None = None
         application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+        self._runner = web.AppRunner(
+            application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=1
+        )
 
     async def start(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Open the port and return it. Raises ListenError."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host, port, ssl_context=context).start()
+            self._listening = await asyncio.get_running_loop().create_server(
+                self._accept, host, port, ssl=context, ssl_handshake_timeout=READ_TIMEOUT_S
+            )
         except OSError as error:
             await self._runner.cleanup()
             raise ListenError(
                 f"the cloud API cannot listen on {host}:{port}: {error.strerror}; "
                 "choose another with --cloud-port"
             ) from error
-        return int(self._runner.addresses[0][1])
+        return int(self._listening.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        for silence in self._silent.values():
+            silence.cancel()
+        self._silent.clear()
         await self._runner.cleanup()
 
+    def _accept(self) -> asyncio.BaseProtocol:
+        server = self._runner.server
+        if server is None or len(server.connections) >= MAX_CONNECTIONS:
+            _log.warning("cloud API: refused, %d connections are open", MAX_CONNECTIONS)
+            return _HangUp()
+        connection = server()
+        loop = asyncio.get_running_loop()
+        self._silent[connection] = loop.call_later(
+            2 * READ_TIMEOUT_S, self._end_silent, connection
+        )
+        return connection
+
+    def _end_silent(self, connection: web.RequestHandler) -> None:
+        del self._silent[connection]
+        connection.force_close()
+
     async def _answer(self, request: web.Request) -> web.Response:
+        silence = self._silent.pop(request.protocol, None)
+        if silence is not None:
+            silence.cancel()
         request_id = str(uuid.uuid4())
         # As it came: from anybody, and any bytes.
         action = request.headers.get("X-TC-Action", "").encode("ascii", "replace").decode()
@@ -139,11 +173,18 @@ class CloudServer:
         return {"Error": {"Code": error.code, "Message": str(error)}}
 
 
+class _HangUp(asyncio.Protocol):
+    """Who comes when there are too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
 def _raw_query(request: web.Request) -> str:
     return request.raw_path.partition("?")[2]
 
 
 def _unread(error: Exception) -> CloudError:
     if isinstance(error, TimeoutError):
-        return CloudError("InvalidRequest", f"the body took over {READ_TIMEOUT_S} s")
+        return CloudError("InvalidRequest", f"the body took over {READ_TIMEOUT_S:g} s")
     return CloudError("RequestSizeLimitExceeded", f"a request has at most {MAX_BODY_BYTES} bytes")
