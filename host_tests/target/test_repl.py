@@ -100,7 +100,8 @@ def test_a_busy_port_and_one_without_a_repl_are_told(tmp_path, monkeypatch):
         ):
             pytest.fail("it opened")
         desk.cut_power()
-        monkeypatch.setattr("tools.repl.board.REPL_TIMEOUT_S", 0.3)
+        for name in ("REPL_TIMEOUT_S", "READ_TIMEOUT_S"):
+            monkeypatch.setattr(f"tools.repl.board.{name}", 0.3)
         with (
             pytest.raises(BoardError, match=r"no REPL answers at .*\n.*make flash"),
             RunningBoard.opened(desk.port),
