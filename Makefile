@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo example flash erase deploy repl logs hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo example flash erase deploy repl logs ota-keys ota-pack hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,13 @@ demo: $(READY) $(UMQTT) ## Show the firmware at work against the local hub (CHAP
 
 example: $(READY) $(UMQTT) ## Run a program of firmware/examples against a running hub (NAME=shadow)
 	@$(BIN)/python -m tools.example $(NAME)
+
+ota-keys: $(READY) ## Make the keys that sign updates, once (ARGS=--rotate changes them)
+	@$(BIN)/python -m tools.ota keys $(ARGS)
+
+ota-pack: $(READY) $(UMQTT) ## Make a signed update (BOARD=, IMAGE=, ARGS="--product ID --version V")
+	@$(BIN)/python -m tools.ota pack $(if $(BOARD),--board $(BOARD)) \
+		$(if $(IMAGE),--image $(IMAGE)) $(ARGS)
 
 hub: $(READY) ## Run the local hub (ARGS="device add ..." talks to a running one)
 	@$(BIN)/python -m tools.hub $(ARGS)

@@ -32,7 +32,7 @@ PAIRS = [
     (README, README_ZH),
     *(
         (Paper(ROOT / f"docs/{name}.md"), Paper(ROOT / f"docs/{name}.zh-CN.md"))
-        for name in ("tls", "trust")
+        for name in ("tls", "trust", "update")
     ),
     tuple(CONFIGURATION),
     tuple(ERRORS),
@@ -99,7 +99,7 @@ def test_every_translation_is_compared():
 
 # Commands, links, folders.
 
-COMMAND = re.compile(r"^make (?:-s )?([a-z]+)", re.MULTILINE)
+COMMAND = re.compile(r"^make (?:-s )?([a-z-]+)", re.MULTILINE)
 
 
 def make_targets():
@@ -343,6 +343,8 @@ TABLES = {
     "session": ("net/session.py", ["STOPPED", "OPENING", "LOGGING_IN", "ONLINE", "WAITING"]),
     "shadow": ("services/shadow.py", ["OFFLINE", "GETTING", "IDLE", "UPDATING", "PAUSED"]),
     "call": ("services/rrpc.py", ["RUNNING", "LATE", "ANSWERING", "DONE"]),
+    "slots": ("update/slots.py", ["CONFIRMED", "TRIAL", "SAFE"]),
+    "trial": ("update/confirm.py", ["JOINING", "LINKING", "LOGGING_IN", "CHECKING", "DONE"]),
     "sub-device": ("services/gateway.py", ["OFFLINE", "COMING", "ONLINE", "LEAVING", "LOST"]),
     "update": ("services/ota.py", ["IDLE", "DOWNLOADING", "BURNING", "DONE", "FAIL"]),
 }

@@ -74,4 +74,5 @@ class Trial:
                 self.refused(why + ": " + self._error if self._error else why)
 
     def _reach(self, step):
-        self.step = max(self.step, step)
+        if step in NEXT_STATES[self.step]:
+            self.step = step
