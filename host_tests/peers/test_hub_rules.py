@@ -174,6 +174,24 @@ def test_the_topic_may_name_selected_fields_and_qos_is_kept(hub, no_rules):
     assert len(last) == len(wrongs) + 1 and not any("the hub failed" in each for each in last)
 
 
+def test_it_does_not_matter_how_a_device_publishes(hub, no_rules):
+    sender, target = Device(hub), Device(hub)
+    add_rule(
+        hub,
+        f"SELECT * FROM '{sender.login.topic('event')}'",
+        republish(target.login.topic("control")),
+    )
+    # As over HTTP and CoAP: without a packet of MQTT.
+    CloudClient(hub, "v20180614").call(
+        "PublishAsDevice",
+        ProductId=hub.product_id,
+        DeviceName=sender.name,
+        Port=1,
+        Payload="by the application",
+    )
+    assert target.client.message().payload == b"by the application"
+
+
 def test_rules_make_no_circles(hub, no_rules):
     first, second = Device(hub), Device(hub)
     for name, source, target in (("there", first, second), ("back", second, first)):
