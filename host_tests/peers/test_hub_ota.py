@@ -76,7 +76,7 @@ async def desk_at(folder: Path, **http: Any) -> AsyncIterator[Desk]:
     data.mkdir()
     config = HubConfig(mqtt_port=0, api_port=0, http_port=0, https_port=0, data=data)
     async with Hub(config) as hub:
-        product = hub.registry.add_product("lamps").product_id
+        product = hub.registry.add_product("lamps", "key", "gateway").product_id
         made = hub.registry.add_device(product, "dev01")
         firmware = Firmware.make(IMAGE_BYTES, product=product)
 
@@ -243,6 +243,34 @@ def test_a_fault_that_ends_it(tmp_path, name):
         desk.hub.faults.clear()
         async with desk.device.start() as device:
             await desk.is_installed(device)
+
+    at_desk(tmp_path, scenario)
+
+
+def test_a_gateway_updates_its_sub_device_too(tmp_path):
+    async def scenario(desk: Desk) -> None:
+        hub, updates = desk.hub, desk.hub.broker.updates
+        meters = hub.registry.add_product("meters").product_id
+        meter = hub.registry.add_device(meters, "meter").identity
+        firmware = Firmware.make(50_000, "0.2", 5, meters)
+
+        async def content() -> AsyncIterator[bytes]:
+            yield firmware.content
+
+        await updates.library.add(meters, "0.2", content())
+        hub.broker.services.topology.bind_all(desk.identity, [meter])
+        desk.roll_out()
+        updates.roll_out(meters, "0.2")
+        desk.device.app = {"sub_device": [meters, "meter"]}
+        async with desk.device.start() as device:
+            await device.expect("sub-device settled")
+            assert (desk.device.flash / "sub-download").read_bytes() == firmware.image
+            await until(lambda: updates.running(meter) == "0.2")
+            (update,) = updates.progress(meters)
+            assert update.state == "done"
+            await until(lambda: device.of("installed"))
+            assert desk.device.downloaded == desk.firmware.image
+            assert updates.running(desk.identity) == "0.1"
 
     at_desk(tmp_path, scenario)
 

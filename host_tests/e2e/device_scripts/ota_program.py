@@ -36,8 +36,9 @@ ROOM_BYTES = 1 << 20
 class Place:
     """One file; what it takes must be signed, and for this product."""
 
-    def __init__(self, product, keys, rolled_back):
+    def __init__(self, product, keys, rolled_back=None, name="/download"):
         self.rolled_back = rolled_back
+        self._name = name
         self._product = product
         self._keys = keys
         self._tree = Tree(folder)
@@ -53,7 +54,7 @@ class Place:
         return "file"
 
     def target(self, name):
-        return FileTarget(self._tree, "/download", ROOM_BYTES)
+        return FileTarget(self._tree, self._name, ROOM_BYTES)
 
     def install(self, trailer):
         say("install", version=trailer.version)
@@ -88,6 +89,24 @@ def on_event(what, detail):
         say("online")
     elif isinstance(detail, Exception):
         say("error", **error_fields(detail))
+
+
+async def update_sub_device(device, keys, product, name):
+    """A gateway's: brought online, and updated through it; what it is told by is left out."""
+    sub_device = device.gateway.sub_device(product, name)
+    await device.online()
+    await device.gateway.online(sub_device)
+    ota = device.ota.of(sub_device)
+
+    @ota.on_installed
+    async def installed(version):
+        say("sub-device installed", version=version)
+        await ota.settle()
+        ota.version = version
+        ota.report_version()
+        say("sub-device settled")
+
+    ota.start("0.1", Place(product, keys, None, "/sub-download"))
 
 
 async def take_orders(device, place):
@@ -128,9 +147,12 @@ async def main():
 
     device.on_command(lambda topic, payload: say("command", payload=payload.decode()))
     ota.start(version, place)
-    orders = asyncio.create_task(take_orders(device, place))
+    tasks = [asyncio.create_task(take_orders(device, place))]
+    if "sub_device" in settings:
+        tasks.append(asyncio.create_task(update_sub_device(device, keys, *settings["sub_device"])))
     await device.run()
-    await orders
+    for task in tasks:
+        await task
 
 
 asyncio.run(main())

@@ -94,7 +94,7 @@ class DeviceOta(service.Ota):
         """The same for a sub-device (services/gateway.py), which has it downloaded here."""
         name = "ota." + sub_device.client_id.decode()
         made = DeviceOta(self.device, sub_device, name, sub_device.publish, self._turn)
-        sub_device.on(made.pattern, made.received)
+        sub_device.on(made.pattern)(made.received)
         self._driver.spawn(made._follow(sub_device))
         return made
 
