@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.hub.identity import Identity
@@ -283,6 +283,7 @@ WORDS = """SELECT FROM WHERE AS AND OR NOT IN LIKE CASE WHEN THEN ELSE END * , (
 / % 'a' 'a/#' "b" a b1 `c.d` 1 2.5 true upper topic $ ' ` \\ ;"""
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(WORDS.split()),
