@@ -1,5 +1,5 @@
-"""The fuzz of HTTP and CoAP, in the same numbers and to the same end under both interpreters; and
-that it would find what it looks for."""
+"""The fuzz of HTTP, CoAP, WebSocket and DER, in the same numbers and to the same end under both
+interpreters; and that it would find what it looks for."""
 
 import os
 import re
@@ -9,13 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from host_tests.faults import fuzz_coap, fuzz_http
+from host_tests.faults import fuzz_coap, fuzz_der, fuzz_http, fuzz_websocket
 from host_tests.faults.test_fuzz import INTERPRETERS, SEED, SHARD_TIMEOUT_S, Shard, run, run_shard
 
 SHARDS = 2
 # Cases of each shard: in the tests, and in the sweep, where they are over 1,000,000 inputs.
-CASES = {"fuzz_http": (1500, 130_000), "fuzz_coap": (1500, 65_000)}
-INPUTS_A_CASE = {"fuzz_http": fuzz_http.INPUTS_A_CASE, "fuzz_coap": fuzz_coap.INPUTS_A_CASE}
+CASES = {
+    "fuzz_http": (1500, 130_000),
+    "fuzz_coap": (1500, 65_000),
+    "fuzz_websocket": (650, 65_000),
+    "fuzz_der": (1500, 90_000),
+}
+INPUTS_A_CASE = {
+    "fuzz_http": fuzz_http.INPUTS_A_CASE,
+    "fuzz_coap": fuzz_coap.INPUTS_A_CASE,
+    "fuzz_websocket": fuzz_websocket.INPUTS_A_CASE,
+    "fuzz_der": fuzz_der.INPUTS_A_CASE,
+}
 SWEEP_INPUTS = 1_000_000
 SWEEP_TIMEOUT_S = 1800
 KNOWN_BAD_CASES = 2000
@@ -30,10 +40,17 @@ REACHED = {
         "LinkError", "DeadlineError", "malformed", "read", "response", "published True",
         "published False", "ServiceRefused of the cloud", "ProtocolError of the cloud",
     ),
+    "fuzz_websocket": (
+        "handshake taken", "handshake: ProtocolError", "handshake: LinkError", "error", "closed",
+        "more", "pings answered",
+    ),
+    "fuzz_der": ("key", "refused", "block", "no block"),
 }  # fmt: skip
-SUBJECTS: dict[str, Mapping[str, type]] = {
+SUBJECTS: dict[str, Mapping[str, object]] = {
     "fuzz_http": fuzz_http.READERS,
     "fuzz_coap": fuzz_coap.CLIENTS,
+    "fuzz_websocket": fuzz_websocket.STREAMS,
+    "fuzz_der": fuzz_der.READERS,
 }
 
 
