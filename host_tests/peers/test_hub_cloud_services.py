@@ -312,6 +312,19 @@ def test_a_log_level_is_told(cloud, device):
     )
 
 
+def test_a_firmware_version_is_told(cloud, device):
+    with device.online(f"$ota/update/{device.path}") as client:
+        report = {"type": "report_version", "report": {"version": "1.7"}}
+        client.send(publish_bytes(f"$ota/report/{device.path}", json.dumps(report).encode()))
+        client.message()
+    assert cloud.call("DescribeDevice", **device.named)["Version"] == "1.7"
+    of_product = {"ProductId": device.named["ProductId"], "Offset": 0, "Limit": 100}
+    for version, found in (("1.7", True), ("1.8", False), ("None-FirmwareVersion", False)):
+        listed = cloud.call("DescribeDevices", **of_product, FirmwareVersion=version)["Devices"]
+        names = [each["DeviceName"] for each in listed]
+        assert (device.named["DeviceName"] in names) is found
+
+
 # Gateways.
 
 

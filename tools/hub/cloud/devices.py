@@ -20,6 +20,8 @@ from tools.hub.cloud.errors import CloudError
 from tools.hub.cloud.parameters import Parameters
 from tools.hub.registry import Device
 
+# How an application asks for devices that never told their version.
+_NO_VERSION = "None-FirmwareVersion"
 _OFFLINE, _ONLINE, _NEVER_ONLINE = 0, 1, 3
 
 
@@ -69,6 +71,10 @@ class Devices:
             for name, device in product.devices.items()
             if part in name and enabled in (int(device.enabled), 2)
         ]
+        version = parameters.text("FirmwareVersion", "")
+        if version:
+            wanted = "" if version == _NO_VERSION else version
+            matching = [device for device in matching if self._version(device) == wanted]
         shown = [self._shown(device) for device in matching[first:end]]
         return {"TotalCount": len(matching), "Devices": shown}
 
@@ -151,6 +157,10 @@ class Devices:
         for device in devices:
             application.set_enabled(self._broker, device, bool(state))
 
+    def _version(self, device: Device) -> str:
+        """What it said that it runs."""
+        return self._broker.updates.running(device.identity) or ""
+
     def _shown(self, device: Device) -> dict[str, Any]:
         product_id, name = device.identity
         online = self._broker.presence.is_online(device.identity)
@@ -166,7 +176,7 @@ class Devices:
             "LoginTime": _seconds(device.last_login_ms) or 0,
             "LastUpdateTime": _seconds(device.last_login_ms or device.created_ms),
             "CreateTime": _seconds(device.created_ms),
-            "Version": "",
+            "Version": self._version(device),
             "DevicePsk": device.secret or "",
             "DeviceCert": _pem(device.certificate),
             "DeviceType": 5 if self._registry.product(product_id).kind == "gateway" else 0,
