@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo example flash erase deploy repl logs ota-keys ota-pack hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo example flash erase provision deploy repl logs ota-keys ota-pack hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -65,6 +65,9 @@ flash: $(READY) ## Write MicroPython onto a board (BOARD=, PORT=, IMAGE=)
 
 erase: $(READY) ## Remove everything from a board: files, secrets, an ESP32's image too (BOARD=, PORT=)
 	@$(BIN)/python -m tools.flash --erase --board "$(BOARD)" $(if $(PORT),--port "$(PORT)")
+
+provision: $(READY) ## Give a board its identity: configuration, anchors, certificates (PORT=, BOARD=)
+	@$(BIN)/python -m tools.provision $(if $(PORT),--port "$(PORT)") $(if $(BOARD),--board "$(BOARD)") $(ARGS)
 
 deploy: $(READY) $(UMQTT) ## Put the compiled application onto a board, what changed of it (PORT=, BOARD=)
 	@$(BIN)/python -m tools.deploy $(if $(PORT),--port "$(PORT)") $(if $(BOARD),--board "$(BOARD)") $(ARGS)

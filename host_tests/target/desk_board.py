@@ -39,7 +39,7 @@ class Machine:
         return 1
 
     def unique_id(self):
-        return b"desk"
+        return {unique_id!r}.encode()
 
     def reset(self):
         sys.exit()
@@ -96,13 +96,15 @@ class DeskBoard:
     """Has power from entering the `with` block to leaving it. `port` is where mpremote opens it;
     Ctrl-D at the REPL, or what ends the interpreter, starts it anew."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, unique_id: str = "desk") -> None:
         self._flash = folder / "flash.bin"
         if not self._flash.exists():
             self._flash.write_bytes(b"\xff" * BLOCK_BYTES * BLOCKS)
         self._program = folder / "machine.py"
         self._program.write_text(
-            _MACHINE.format(block=BLOCK_BYTES, blocks=BLOCKS, path=str(self._flash))
+            _MACHINE.format(
+                block=BLOCK_BYTES, blocks=BLOCKS, path=str(self._flash), unique_id=unique_id
+            )
         )
         self._lock = threading.Lock()
 

@@ -1,6 +1,7 @@
 """`make deploy` through mpremote: onto a board made of the Unix port, whose power is cut at any
 moment, and onto the emulated Pico W."""
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tools.ota.slot import slot_file
 from tools.pico.board import START_TIMEOUT_S
 from tools.pico.emulator_process import EmulatorProcess
 from tools.pico.image import stock_image
+from tools.provision import __main__ as provision
 from tools.repl.board import RunningBoard
 
 # A program ends as by Ctrl-C: slotboot starts again what ends otherwise, after a pause.
@@ -223,10 +225,19 @@ def emulated_pico() -> Iterator[str]:
 
 
 @requires("node", "npm")
-def test_the_emulated_pico_starts_what_was_deployed(emulated_pico):
+def test_the_emulated_pico_is_provisioned_and_starts_what_was_deployed(
+    emulated_pico, tmp_path, capsys
+):
+    (tmp_path / "secret").write_text("c2VjcmV0")
+    arguments = ["A1B2C3D4E5", "dev-1", "--secret-file", str(tmp_path / "secret")]
+    arguments += ["--set", "transport=psk", "--port", emulated_pico, "--board", "pico_w"]
+    assert provision.main(arguments) == 0
+    assert "/device.json: " in capsys.readouterr().out
     with RunningBoard.opened(emulated_pico, read_board("pico_w")) as board:
         assert put(board, OLD).slot == "a"
         done = put(board, NEW)
         assert (done.slot, done.sent_bytes < 200) == ("b", True)
         assert told_at_start(board) == "the new one and its filler"
         assert put(board, NEW).slot == ""
+        assert json.loads(board.call("read", "/device.json"))["device_secret"] == "c2VjcmV0"
+        assert len(board.identity.unique_id) == 16

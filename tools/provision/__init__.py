@@ -1,0 +1,1 @@
+"""Gives a board its identity: device.json, trust anchors, certificates (`make provision`)."""
