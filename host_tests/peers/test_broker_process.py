@@ -106,7 +106,7 @@ def test_first_start_writes_a_device_file_and_tells_no_secret(start):
     login, settings = hub.device()
     assert set(settings) == {
         *("product_id", "device_name", "device_secret", "region"),
-        *("host", "port", "transport", "ca"),
+        *("host", "port", "transport", "ca", "http", "coap"),
     }
     assert stat.S_IMODE(os.stat(hub.ready["device_file"]).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(hub.data / "hub.db").st_mode) == 0o600
