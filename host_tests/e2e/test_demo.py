@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tools.demo import __main__ as demo
-from tools.demo import chapters
+from tools.demo import chapters, services, story
 from tools.demo.props import names
-from tools.demo.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,9 +38,9 @@ def test_every_service_has_its_chapter_and_all_end_in_time():
     assert done.returncode == 0, done.stdout + done.stderr
     seconds = float(re.findall(r"demo: ok \((.*) s\)", done.stdout)[0])
     assert seconds < 180
-    for name in (*chapters.CHAPTERS, *SERVICES):
+    for name in (*chapters.CHAPTERS, *services.SERVICES):
         assert f"[{name}]" in done.stdout
-    assert done.stdout.count("✓") == len(chapters.CHAPTERS) + len(SERVICES)
+    assert done.stdout.count("✓") == len(chapters.CHAPTERS) + len(services.SERVICES)
     assert "Traceback" not in done.stdout
     played = set(re.findall(r"^   (\w+) \| ", done.stdout, re.MULTILINE))
     assert set(names()) <= played, "an example without a chapter"
@@ -93,3 +92,11 @@ def test_a_mismatch_ends_it_with_status_1_and_the_reason(
     monkeypatch.setattr(chapters, name, value)
     assert demo.main() == 1
     assert reason in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_service_that_does_not_agree_with_the_hub_ends_it_too(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["demo", "--chapter", "shadow"])
+    monkeypatch.setattr(story, "_AGREE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(services, "_reported", lambda _: {"reported": {"brightness": 71}})
+    assert demo.main() == 1
+    assert "the hub has {'reported': {'brightness': 70}}" in capsys.readouterr().out
