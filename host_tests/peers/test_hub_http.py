@@ -21,6 +21,7 @@ from host_tests.peers.signed_http import (
     SignedHttp,
     opened,
 )
+from tools.hub.cli import main
 from tools.pki import Credential, issue, make_authority
 
 
@@ -480,3 +481,31 @@ def test_a_window_refuses_old_and_repeated_requests(tmp_path):
         assert answer["Error"]["Code"] == "AuthFailure.SignatureExpire"
     finally:
         hub.stop()
+
+
+# The commands
+
+
+def test_the_commands_set_who_may_register(hub, tmp_path, capsys):
+    product = Registering(hub, "off", auth="cert")
+
+    def run(*arguments):
+        status = main(["product", *arguments, "--api-port", str(hub.api_port)])
+        output = capsys.readouterr()
+        return status, output.out + output.err
+
+    assert run("registration", product.product_id, "--json")[1].startswith("{")
+    status, text = run("registration", product.product_id, "--mode", "auto", "--limit", "3")
+    assert status == 0 and "auto" in text and product.secret not in text
+    assert product.ask("dev01")["State"] == 0
+    status, text = run("registration", product.product_id, "--limit", "-1")
+    assert status == 1 and "a limit is 0 to" in text
+    status, text = run("authority", product.product_id, str(tmp_path / "missing.pem"))
+    assert status == 1 and "missing.pem" in text
+    (tmp_path / "ca.pem").write_bytes(make_authority("Own").certificate_pem)
+    status, text = run("authority", product.product_id, str(tmp_path / "ca.pem"))
+    assert status == 0 and "own_authority" in text
+    for command in ("registration", "authority"):
+        with pytest.raises(SystemExit) as ended:
+            main(["product", command, "--help"])
+        assert ended.value.code == 0 and "product id" in capsys.readouterr().out

@@ -50,6 +50,9 @@ def print_welcome(console: Console, hub: Hub, data: Path, device_file: Path | No
     table.add_row("", f"{host}:{ports['tls']} (TLS, and TLS-PSK)")
     table.add_row("", f"ws://{host}:{ports['ws']}/mqtt")
     table.add_row("", f"wss://{host}:{ports['wss']}/mqtt")
+    table.add_row("HTTP", f"http://{host}:{ports['http']}, https://{host}:{ports['https']}")
+    if "coap" in ports:
+        table.add_row("CoAP", f"coaps://{host}:{ports['coap']}")
     if "cloud" in ports:
         table.add_row("cloud API", f"https://{host}:{ports['cloud']} (keys: {data / KEYS_FILE})")
     table.add_row("CA", f"{authority_file(data).with_suffix('.pem')} (DER beside it)")

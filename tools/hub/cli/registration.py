@@ -32,10 +32,11 @@ def add_to(product: Any) -> None:
         description="Devices of the product then register with, and log in by, a certificate that "
         "this authority issued, with product id + device name as its common name.",
     )
-    authority.add_argument("file", type=Path, metavar="FILE", help="its certificate, PEM")
     authority.set_defaults(run=_authority)
     for parser in (registration, authority):
         parser.add_argument("product", help="product id")
+    authority.add_argument("file", type=Path, metavar="FILE", help="its certificate, PEM")
+    for parser in (registration, authority):
         parser.add_argument("--json", action="store_true", help="print the API's answer as JSON")
         add_hub_options(parser)
 
