@@ -55,7 +55,7 @@ class World:
         self._subject = subject
         self._up: list[bytes] = []
         self._down: list[bytes] = []
-        # Whether this connection lost nothing so far, so that nothing more is needed to agree.
+        # Whether the device was told all on this connection, so that they agree without more.
         self._was_perfect = False
         self._was_deleted = False
         self._wished: Changes = {}
@@ -101,6 +101,7 @@ class World:
     def delete(self) -> None:
         if self._shadows.latest(self._identity).exists:
             self._shadows.delete(self._identity)
+            self._was_perfect = False  # the documents have no message that tells of it
             self._wished.clear()
             self._was_deleted = True
 
@@ -213,8 +214,8 @@ class World:
     # The end.
 
     def settle(self, on_a_new_link: bool) -> None:
-        """From now on nothing fails. What got lost on this connection shows on a new one, or with
-        the next wish; what a handler took too long for is tried again on a new one."""
+        """From now on nothing fails. What the device was not told on this connection shows on a
+        new one, or with the next wish; what a handler took too long for is tried again there."""
         self._bench.faults.clear()
         was_late = any("too long" in str(error) for error in self._driver.reports)
         if on_a_new_link or was_late:

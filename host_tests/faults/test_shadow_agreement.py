@@ -19,7 +19,7 @@ from host_tests.faults.shadow_world import (
 )
 
 RUNS = 500
-SWEEP_RUNS = 50_000
+SWEEP_RUNS = 25_000
 BROKEN_RUNS = 1000
 MIN_ACTIONS = 10
 MAX_ACTIONS = 60

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from host_tests.unit.hub.service_bench import ServiceBench
 
 RUNS = 150
-SWEEP_RUNS = 20_000
+SWEEP_RUNS = 5000
 
 WORDS = (
     *("type", "clientToken", "state", "reported", "desired", "delta", "version", "timestamp"),
