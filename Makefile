@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo example flash erase provision deploy repl logs ota-keys ota-pack hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo example flash erase provision deploy mip repl logs ota-keys ota-pack hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -71,6 +71,9 @@ provision: $(READY) ## Give a board its identity: configuration, anchors, certif
 
 deploy: $(READY) $(UMQTT) ## Put the compiled application onto a board, what changed of it (PORT=, BOARD=)
 	@$(BIN)/python -m tools.deploy $(if $(PORT),--port "$(PORT)") $(if $(BOARD),--board "$(BOARD)") $(ARGS)
+
+mip: $(READY) $(UMQTT) ## Make packages for MicroPython's installer in build/mip (ARGS="--url ...")
+	@$(BIN)/python -m tools.mip $(ARGS)
 
 repl: $(READY) ## Talk to the interpreter on a board (PORT=)
 	@$(BIN)/python -m tools.repl repl $(if $(PORT),--port "$(PORT)") $(ARGS)

@@ -132,8 +132,8 @@ def test_an_error_on_the_board_is_told_by_its_last_line(tmp_path):
     ("line", "told"),
     [
         (
-            '  File "iothub/net/session.py", line 1, in xy',
-            '  File "iothub/net/session.py", line 1, in xy (_connection)',
+            '  File "session", line 1, in xy',
+            '  File "session", line 1, in xy (_connection)',
         ),
         ('  File "main.py", line 1, in xy', '  File "main.py", line 1, in xy'),
         (

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 
-# As in: File "iothub/net/session.py", line 1, in xy
+# As in: File "session", line 1, in xy
 # and:   AttributeError: 'Ab' object has no attribute 'cd'
-_PLACE = re.compile(r'^(\s*File "(?:iothub|lib/iothub)[^"]*".*, in )(\w+)$')
+# What is not of the library has a name with an ending: main.py.
+_PLACE = re.compile(r'^(\s*File "\w+", line \d+, in )(\w+)$')
 _QUOTED = re.compile(r"'(\w+)'")
 _ERROR = re.compile(r"^(AttributeError|NameError|ImportError|TypeError): ")
 
