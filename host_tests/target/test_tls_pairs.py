@@ -135,7 +135,11 @@ async def main(mqtt_port, http_port, application_bytes):
     security = tls.Certificates(tls.load_anchors("/https"))
     client = await http.follow("https://127.0.0.1:%d/file" % http_port, security)
     figures["took_ms"] = time.ticks_diff(time.ticks_ms(), started_ms)
-    figures["sha256"] = hashlib.sha256(await client.read(8192)).digest().hex()
+    digest = hashlib.sha256()
+    piece = bytearray(256)
+    while count := await client.readinto(piece):
+        digest.update(memoryview(piece)[:count])
+    figures["sha256"] = digest.digest().hex()
     figures["pair"] = heap() - figures["uarts"] - ballast
     await device.publish("event", "beside")
     figures["peak"] = Line.peak - figures["uarts"] - ballast
