@@ -38,7 +38,8 @@ def make_packages() -> list[Package]:
     plan = tomllib.loads(PLAN.read_text("utf-8"))
     shared = plan.pop("shared")
     compiled = _compiled()
-    packages, taken = [], set()
+    packages: list[Package] = []
+    taken: set[str] = set()
     for name, each in plan.items():
         patterns = [*each["files"], *(p for group in each["shared"] for p in shared[group])]
         files = {path: content for path, content in compiled.items() if _is_one_of(path, patterns)}
