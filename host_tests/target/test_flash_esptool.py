@@ -22,6 +22,13 @@ BOARDS = ["esp32", "esp32_c3", "esp32_s3"]
 each_board = pytest.mark.parametrize("key", BOARDS)
 
 
+@pytest.fixture(autouse=True)
+def quiet(capsys) -> Iterator[None]:
+    """What esptool tells is not for the summary."""
+    yield
+    capsys.readouterr()
+
+
 def boot_rom(key: str) -> BootRom:
     chip = read_board(key).esptool_chip
     assert chip is not None

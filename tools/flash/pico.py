@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from tools.boards.description import Board
@@ -34,7 +35,8 @@ def eraser(board: Board) -> bytes:
 def copy(content: bytes, drive: Path, name: str) -> None:
     """Raises BoardError if the drive does not take all of it."""
     sent_bytes = 0
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
+    bar = Progress(*columns, console=Console(stderr=True))
     try:
         with bar, (drive / name).open("wb") as file:
             task = bar.add_task(f"to {drive}", total=len(content))
