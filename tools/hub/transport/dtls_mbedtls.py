@@ -117,7 +117,8 @@ class DtlsSession:
                 raise CookieWanted from None
             except TLSError as error:
                 self._over = True
-                raise TlsFailed(explain(error, self._keys.asked)) from None
+                self._note_identity()
+                raise TlsFailed(explain(error, self._identity)) from None
             self._note_identity()
         return True
 
