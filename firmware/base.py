@@ -10,7 +10,7 @@ _VERSION = "safe"  # what the cloud is told that runs; every version it has is n
 
 
 async def _run():
-    device = Device.from_file("/device.json")
+    device = Device.from_file("device.json")
     Updates(device, _VERSION)
     await device.run()
 

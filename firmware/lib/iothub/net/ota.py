@@ -62,7 +62,7 @@ class DeviceOta(service.Ota):
                 self._driver.spawn(self.settle(UpdateError(place.rolled_back)))
             else:
                 record.stage = kept.LOADING  # the power failed before it was installed
-        if self.is_connected:
+        if self.is_connected and self.state != service.BURNING:
             self.report_version()
 
     async def settle(self, error=None):

@@ -82,7 +82,7 @@ class Updates:
     async def _restart(self, version):
         """What was installed, or was there before, starts."""
         await asyncio.sleep_ms(UPDATE_RESTART_MS)
-        await self._device.stop()
+        # Without stop(): run() would return, and the application end before the chip is reset.
         self._chip.reset()
 
     def _hangs(self, name):

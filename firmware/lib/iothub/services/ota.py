@@ -76,7 +76,8 @@ class Ota(Service):
 
     def connected(self):
         super().connected()
-        if self.version is not None:
+        # A version on trial is reported by finish(): the cloud would take it for done.
+        if self.version is not None and self.state != BURNING:
             self.report_version()
 
     def received(self, topic, payload):
