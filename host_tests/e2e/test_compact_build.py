@@ -114,7 +114,7 @@ def test_the_slow_plain_tests_pass_with_the_compact_library(build, tmp_path):
 
 
 def passes(build: Path, files: tuple[str, ...]) -> str:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--reruns", "2", *files]
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider"],
         cwd=ROOT,

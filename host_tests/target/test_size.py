@@ -6,6 +6,7 @@ import pytest
 
 from host_tests.conftest import requires
 from tools.pico import BoardError
+from tools.size.__main__ import DOCS, main
 from tools.size.library_files import compiled
 from tools.size.measurement import Costs, measure
 from tools.size.plan import Group
@@ -106,3 +107,12 @@ def test_a_limit_for_an_operation_that_is_not_there_is_told(tmp_path):
     probe = compiled_probe(tmp_path, b"OPERATIONS = ()\nALLOCATIONS = (('gone', 0),)\n")
     with pytest.raises(ValueError, match="gone"):
         measure({}, [], {"sample": probe})
+
+
+@pytest.mark.sweep
+def test_the_table_in_the_papers_is_what_is_measured(capsys):
+    """Heap, allocations and simulated times, too; a limit that is exceeded is in the table, and no
+    news."""
+    main(["--check", str(DOCS)])
+    told = [line for line in capsys.readouterr().err.splitlines() if ", limit " not in line]
+    assert not told, told

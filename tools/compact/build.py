@@ -21,6 +21,7 @@ class CompactLibrary:
 
     sources: dict[str, str]
     names: dict[str, str]
+    stubs: frozenset[str]  # paths of files that only name what lies in another
     moved: frozenset[str]  # those of another file than their module's, where a stub has the old
 
     def translated(self, text: str) -> str:
@@ -68,13 +69,15 @@ def compact_library(
         path: _text(Shortener(names, pool.slots, keep_arguments).visit(tree))
         for path, tree in trees.items()
     }
+    stubs = set()
     for name, module in linker.modules.items():
         stub = linker.stub(name)
         if stub is not None:
             sources[module.path] = ast.unparse(_with_new_names(stub, names)) + "\n"
+            stubs.add(module.path)
     sources[modules[COMPAT].path] = ast.unparse(modules[COMPAT].tree) + "\n"
     moved = {text for (name, _), text in linker.globals.items() if linker.home[name] != name}
-    return CompactLibrary(sources, names, frozenset(moved))
+    return CompactLibrary(sources, names, frozenset(stubs), frozenset(moved))
 
 
 def _text(tree: ast.Module) -> str:

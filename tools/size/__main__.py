@@ -8,10 +8,13 @@ from tools.bytecode import CompileError
 from tools.fetch.errors import FetchError
 from tools.pico import BoardError, EmulatorError
 from tools.size.comparison import differences
-from tools.size.library_files import BytecodeVersionError, library_files
-from tools.size.measurement import measure
-from tools.size.plan import read_groups, read_probes
+from tools.size.library_files import BytecodeVersionError, library_files, loading_order
+from tools.size.measurement import measure, together
+from tools.size.plan import read_everything, read_groups, read_probes
 from tools.size.report import as_json, as_markdown, over_limit
+
+# The cost table that tests compare with.
+DOCS = Path(__file__).parents[2] / "docs" / "cost.md"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         description="Measures bytecode, heap and allocations on the emulated Pico W.",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument(
+        "--docs", action="store_true", help="write the report into docs, in both languages"
+    )
     parser.add_argument(
         "--check",
         type=Path,
@@ -37,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"size: reading the committed report: {error}", file=sys.stderr)
             return 1
     try:
-        costs = measure(library_files(), read_groups(), read_probes())
+        modules = loading_order()
+        costs = measure(library_files(), read_groups(), read_probes(), modules)
+        costs.groups.append(together(read_everything(), costs.modules))
     except (BoardError, EmulatorError, CompileError, BytecodeVersionError, FetchError) as error:
         print(f"size: {error}", file=sys.stderr)
         return 1
@@ -45,8 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
     print(markdown)
     if options.json:
         options.json.write_text(as_json(costs) + "\n", encoding="utf-8")
-    if options.write:
-        options.write.write_text(markdown, encoding="utf-8")
+    if options.docs:
+        DOCS.write_text(markdown, encoding="utf-8")
+        chinese = as_markdown(costs, chinese=True) + "\n"
+        DOCS.with_suffix(".zh-CN.md").write_text(chinese, encoding="utf-8")
     problems = over_limit(costs)
     if committed is not None:
         problems += differences(committed, markdown)

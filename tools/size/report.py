@@ -11,10 +11,46 @@ Measured by `make size` on the emulated Pico W (RP2040 at 125 MHz) with the stoc
 Heap is the difference of `gc.mem_alloc()` after `gc.collect()`, from .mpy files. Times are
 simulated, the least of 20 runs, each after `gc.collect()`; allocated is what one run leaves
 behind, in bytes."""
+INTRODUCTION_ZH = """\
+由 `make size` 在模拟的 Pico W（RP2040，125 MHz）上用官方固件测得：{image}。
+堆是 `gc.collect()` 之后 `gc.mem_alloc()` 的差值，代码来自 .mpy 文件。
+时间是模拟时间，20 次中最短的一次，每次都在 `gc.collect()` 之后；
+“分配”是一次运行后留下的字节数。"""
+MODULES = """\
+Each file with what it adds to those above it. Files whose name is all they have, so that an import
+of the sources finds what lies elsewhere, and the texts of errors, are not in it."""
+MODULES_ZH = """\
+每个文件在其上方各文件之外增加的开销。
+不含只有名字的文件（按源码写的 import 由此找到别处的内容）和错误文本。"""
+_CHINESE = {
+    "What it costs on an RP2040": "RP2040 上的开销",
+    "Heap": "堆",
+    "Modules": "模块",
+    "Operations": "操作",
+    "Ratios": "比值",
+    "Bytecode": "字节码",
+    "modules": "模块",
+    "heap after import": "导入后的堆",
+    "limit": "上限",
+    "heap of its objects": "其对象的堆",
+    "module": "模块",
+    "heap": "堆",
+    "operation": "操作",
+    "allocated": "分配",
+    "operation / reference": "操作 / 参照",
+    "times": "倍数",
+    "files": "文件",
+    "bytes": "字节",
+}
 
 
-def as_markdown(costs: Costs) -> str:
+def as_markdown(costs: Costs, chinese: bool = False) -> str:
     """Returns tables with one figure a cell, in bytes or microseconds."""
+
+    def table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> str:
+        words = _CHINESE if chinese else {}
+        return _table(words.get(title, title), [words.get(c, c) for c in columns], rows)
+
     groups = [
         [
             cost.group.name,
@@ -39,10 +75,7 @@ def as_markdown(costs: Costs) -> str:
         [f"{ratio.name} / {ratio.reference}", f"{ratio.value:.3f}", f"≤ {ratio.limit:g}"]
         for ratio in costs.ratios
     ]
-    modules: list[list[object]] = [
-        [path, size_bytes] for path, size_bytes in sorted(costs.mpy_files.items())
-    ]
-    modules.append(["all", sum(costs.mpy_files.values())])
+    modules = [[cost.name, cost.heap_bytes, cost.mpy_bytes] for cost in costs.modules]
     heap_columns = [
         "modules",
         "heap after import",
@@ -51,14 +84,20 @@ def as_markdown(costs: Costs) -> str:
         ".mpy",
         "limit",
     ]
+    title = "What it costs on an RP2040"
+    introduction = INTRODUCTION_ZH if chinese else INTRODUCTION
+    other = "[English](cost.md)" if chinese else "[中文](cost.zh-CN.md)"
     return "\n\n".join(
         [
-            "# What it costs on an RP2040",
-            INTRODUCTION.format(image=costs.image),
-            _table("Heap", heap_columns, groups),
-            _table("Operations", ["operation", "µs", "allocated", "limit"], operations),
-            _table("Ratios", ["operation / reference", "times", "limit"], ratios),
-            _table("Bytecode", ["file", "bytes"], modules),
+            "# " + (_CHINESE[title] if chinese else title),
+            other,
+            introduction.format(image=costs.image),
+            table("Heap", heap_columns, groups),
+            table("Modules", ["module", "heap", ".mpy"], modules),
+            MODULES_ZH if chinese else MODULES,
+            table("Operations", ["operation", "µs", "allocated", "limit"], operations),
+            table("Ratios", ["operation / reference", "times", "limit"], ratios),
+            table("Bytecode", ["files", "bytes"], [["all", sum(costs.mpy_files.values())]]),
         ]
     )
 

@@ -210,7 +210,7 @@ def test_texts_of_errors_are_elsewhere_and_found_again(library, tmp_path):
     assert kept not in library.sources["iothub/base.py"]
     assert sum(kept in text for text in library.sources.values()) == 1
     bytecode.compile_library(library, tmp_path)
-    program = """
+    program = library.translated("""
 import sys
 from iothub.credentials import Identity
 from iothub.errors import BadInput
@@ -222,7 +222,7 @@ for again in range(2):
         print(e.reason)
 names = list(sys.modules) + list(sys.modules["iothub"].__dict__)
 print([name for name in names if "texts" in name])
-"""
+""")
     done = subprocess.run(
         [MICROPYTHON, "-c", program],
         env={"MICROPYPATH": f"{tmp_path}:.frozen"},
@@ -263,7 +263,9 @@ AttributeError: 'Engine' object has no attribute '{window}'
 
 def test_a_real_traceback_names_the_source(library, tmp_path):
     bytecode.compile_library(library, tmp_path)
-    program = "from iothub.profiles import Plain\nPlain().check_publish(b'a', 3, 0)"
+    program = library.translated(
+        "from iothub.profiles import Plain\nPlain().check_publish(b'a', 3, 0)"
+    )
     done = subprocess.run(
         [MICROPYTHON, "-c", program],
         env={"MICROPYPATH": f"{tmp_path}:.frozen"},

@@ -1,7 +1,7 @@
 """Reports of tools.size: what is written can be read back, and growth is told."""
 
 from tools.size.comparison import differences, read_figures
-from tools.size.measurement import Costs, GroupCost, OperationCost, Ratio
+from tools.size.measurement import Costs, GroupCost, ModuleCost, OperationCost, Ratio
 from tools.size.plan import Group, read_groups, read_probes
 from tools.size.report import as_markdown, over_limit
 
@@ -12,6 +12,7 @@ def costs(heap_bytes: int = 2000, allocated_bytes: int = 0, without_heap: bool =
         image="v1.27.0",
         mpy_files={"/lib/core.mpy": 1200},
         groups=[GroupCost(group, heap_bytes, 64, 1200, ("core",))],
+        modules=[ModuleCost("core", 1900, 1200)],
         operations=[OperationCost("probe", "publish", 80, allocated_bytes, without_heap, 0)],
         ratios=[Ratio("probe", "publish", "raw", 1.25, 1.6)],
     )
@@ -26,7 +27,8 @@ def test_the_report_holds_each_figure():
         ("Operations", "publish", "µs"): 80,
         ("Operations", "publish", "allocated"): 0,
         ("Ratios", "publish / raw", "times"): 1.25,
-        ("Bytecode", "/lib/core.mpy", "bytes"): 1200,
+        ("Modules", "core", "heap"): 1900,
+        ("Modules", "core", ".mpy"): 1200,
         ("Bytecode", "all", "bytes"): 1200,
     }
 
@@ -42,6 +44,21 @@ def test_growth_up_to_a_twentieth_is_let_pass_and_more_is_told():
     assert differences(committed, as_markdown(costs(heap_bytes=1000))) == []
     (told,) = differences(committed, as_markdown(costs(heap_bytes=2101)))
     assert "2000 to 2101" in told
+
+
+def test_times_may_grow_more_and_small_figures_by_some_blocks():
+    committed = as_markdown(costs())
+    assert differences(committed, committed.replace("| publish | 80 |", "| publish | 104 |")) == []
+    (told,) = differences(committed, committed.replace("| publish | 80 |", "| publish | 105 |"))
+    assert "publish, µs: grew from 80 to 105" in told
+    small = committed.replace("| core | 1900 | 1200 |", "| core | 100 | 1200 |")
+    assert differences(small, small.replace("| 100 |", "| 148 |")) == []
+    assert len(differences(small, small.replace("| 100 |", "| 149 |"))) == 1
+
+
+def test_both_languages_have_the_same_figures():
+    english = list(read_figures(as_markdown(costs())).values())
+    assert english == list(read_figures(as_markdown(costs(), chinese=True)).values())
 
 
 def test_an_allocation_where_there_was_none_is_growth():

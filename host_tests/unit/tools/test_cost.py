@@ -1,0 +1,56 @@
+"""The cost table of the papers is the code's: a figure that grew by more than 5 % is there, too,
+or this fails. Bytecode is compared here, heap and times by `make sweep` (host_tests/target)."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.size.__main__ import DOCS
+from tools.size.comparison import SLACK_BYTES, differences, read_figures
+from tools.size.library_files import library_files, loading_order
+
+ROOT = Path(__file__).resolve().parents[3]
+HOW = "run `python -m tools.size --docs` and commit docs/cost*.md with the change"
+
+
+@pytest.fixture(scope="module")
+def table() -> str:
+    return DOCS.read_text("utf-8")
+
+
+def of_modules(table: str) -> str:
+    (rows,) = re.findall(r"^## Modules\n(.*?)\n\n[^|]", table, re.M | re.S)
+    return "## Modules\n" + re.sub(r"^\| (\S+) \| \d+ \|", r"| \1 |", rows, flags=re.M).replace(
+        "| module | heap |", "| module |"
+    )
+
+
+def measured() -> str:
+    files = library_files()
+    rows = ["## Modules", "", "| module | .mpy |", "|---|---:|"]
+    for name in loading_order():
+        base = "/lib/" + name.replace(".", "/")
+        content = files.get(base + ".mpy") or files[base + "/__init__.mpy"]
+        rows.append(f"| {name} | {len(content)} |")
+    return "\n".join(rows)
+
+
+def test_no_module_grew_without_the_table(table):
+    found = differences(of_modules(table), measured())
+    assert not found, f"{HOW}: {found}"
+
+
+def test_growth_is_seen(table):
+    rows = of_modules(table)
+    size = int(re.findall(r"\| iothub\.base \| (\d+) \|", rows)[0])
+    larger = rows.replace(f"| iothub.base | {size} |", f"| iothub.base | {size * 106 // 100} |")
+    assert size > 20 * SLACK_BYTES
+    assert len(differences(rows, larger)) == 1
+    assert len(differences(rows, rows.replace("| iothub.base |", "| iothub.other |"))) == 2
+
+
+def test_both_languages_have_the_figures(table):
+    chinese = DOCS.with_suffix(".zh-CN.md").read_text("utf-8")
+    assert list(read_figures(table).values()) == list(read_figures(chinese).values())
+    assert len(read_figures(table)) > 80
