@@ -13,8 +13,8 @@ import sys
 import time
 
 if not hasattr(time, "ticks_ms"):  # CPython; no time passes
-    time.ticks_ms = lambda: 0  # type: ignore[assignment, return-value]
-    time.ticks_diff = lambda a, b: a - b
+    setattr(time, "ticks_ms", lambda: 0)  # noqa: B010, which both checkers of types take
+    setattr(time, "ticks_diff", lambda a, b: a - b)  # noqa: B010
 
 from iothub.codec import websocket as codec
 from iothub.errors import LinkError, ProtocolError

@@ -149,19 +149,23 @@ def certificate_payload(credential):
     return lambda fields: answer
 
 
-def own_gateway(kind):
-    """The tests' own, and what it gives a device with a certificate."""
-    credential = issue(make_authority("Test CA"), "device", [f"{PRODUCT_ID}dev01"])
-    payload = key_payload if kind == "key" else certificate_payload(credential)
-    server = GatewayServer(payload)
-    server.fields = {}
-    files = {"certificate": credential.certificate_der, "private_key": credential.key_der}
-    server.expected = lambda: files
-    return server
+class OwnGateway(GatewayServer):
+    """The tests' own."""
+
+    def __init__(self, kind):
+        self._credential = issue(make_authority("Test CA"), "device", [f"{PRODUCT_ID}dev01"])
+        self.fields: dict[str, str] = {}
+        certified = certificate_payload(self._credential)
+        super().__init__(key_payload if kind == "key" else certified)
+
+    def expected(self):
+        """The files of a registered device with a certificate."""
+        credential = self._credential
+        return {"certificate": credential.certificate_der, "private_key": credential.key_der}
 
 
 def gateway_of(by, kind, folder):
-    return HubGateway(kind, folder) if by == "hub" else own_gateway(kind)
+    return HubGateway(kind, folder) if by == "hub" else OwnGateway(kind)
 
 
 @pytest.mark.parametrize("by", ["stand-in", "hub"])

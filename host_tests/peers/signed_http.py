@@ -39,7 +39,7 @@ class SignedHttp:
 
     def post(self, path: str, fields: Json, **headers: str) -> tuple[int, Json]:
         """Status and what is inside `Response`, after it was seen to be whole."""
-        return self.send(path, json.dumps(fields).encode(), **headers)
+        return self.send(path, json.dumps(fields).encode(), False, **headers)
 
     def send(self, path: str, body: bytes, chunked: bool = False, **changed: str):
         headers = self.headers(path, body) | {

@@ -31,7 +31,7 @@ def post(message_id, payload=b"p", kind=CON):
 class Desk:
     def __init__(self, answer=None):
         self.asked = []
-        self.sent = []
+        self.sent: list[bytes] = []
         self._answer = answer or Answer(codes.VALID)
         self.conversation = Conversation(self._ask, self.sent.append)
 

@@ -9,6 +9,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tools.hub.clock import HubClock
@@ -63,8 +64,8 @@ def test_the_vectors_are_taken(vector):
 @pytest.mark.parametrize("host", [HOST, HOST + ":8081", "127.0.0.1:80"])
 def test_a_right_signature_is_taken_whatever_the_port(algorithm, digest, body_digest, host):
     name = host.partition(":")[0]
-    made = signed(algorithm, digest, body_digest=body_digest, host=name)
-    signature_of(*made, host=host).check_secret(SECRET)
+    _, signature = signed(algorithm, digest, body_digest=body_digest, host=name)
+    signature_of(algorithm, signature, host).check_secret(SECRET)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,7 @@ def test_a_private_key_signs_for_a_certificate(algorithm):
     credential, other = (issue(AUTHORITY, "device", ["PRODUCTID1dev01"], kind="rsa") for _ in "12")
     hashed = hashlib.sha256(BODY).hexdigest()
     lines = ("POST", HOST, PATH, "", algorithm, *FIELDS.values(), hashed)
+    assert isinstance(credential.key, RSAPrivateKey)
     raw = credential.key.sign("\n".join(lines).encode(), padding.PKCS1v15(), hashes.SHA256())
     made = signature_of(algorithm, base64.b64encode(raw).decode())
     made.check_certificate(credential.certificate_der)
