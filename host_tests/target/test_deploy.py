@@ -5,6 +5,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def cut_within(monkeypatch, desk: DeskBoard, commands: int, delay_s: float) -> N
 def test_power_cut_anywhere_leaves_the_old_application_or_the_new(
     tmp_path, monkeypatch, sweep_full
 ):
-    delays_s = [number / 2000 for number in range(20)] if sweep_full else [0.0, 0.010]
+    delays_s = [number / 2000 for number in range(20)] if sweep_full else [0.0, 0.05]
     monkeypatch.setattr("tools.repl.board.CHUNK_BYTES", 512)
     with DeskBoard(tmp_path) as desk, RunningBoard.opened(desk.port) as board:
         put(board, OLD)
@@ -194,7 +195,11 @@ def test_no_room_is_told_before_anything_is_sent(tmp_path):
         assert told_at_start(board) == "the old one and its filler"
 
 
-def test_a_main_of_somebody_elses_is_not_overwritten(tmp_path, capsys):
+def test_the_whole_firmware_is_deployed_but_not_over_a_main_of_somebody_else(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(deploy, "KEYS", tmp_path)
+    (tmp_path / "update.keys").write_bytes(b"public keys")
     with DeskBoard(tmp_path) as desk:
         with RunningBoard.opened(desk.port) as board:
             board.write("/main.py", b"print('mine')\n")
@@ -202,9 +207,25 @@ def test_a_main_of_somebody_elses_is_not_overwritten(tmp_path, capsys):
         assert deploy.main(arguments) == 1
         assert "it has a main.py of yours" in capsys.readouterr().err
         assert deploy.main([*arguments, "--replace"]) == 0
-        assert "Deployed to slot a, verified" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "Deployed to slot a, verified" in told
+        assert "Safe mode: " in told
         assert deploy.main(arguments) == 0
-        assert "nothing sent" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "nothing sent" in told
+        assert "Safe mode: " not in told
+        with RunningBoard.opened(desk.port) as board:
+            assert board.call("hashes", ["/slots/keys"]) == [sha256(b"public keys").hexdigest()]
+            assert sorted(board.call("files", "/")) == [
+                "/boot.py",
+                "/main.py",
+                "/slotboot.mpy",
+                "/slots/a",
+                "/slots/base",
+                "/slots/keys",
+                "/state/slots.a",
+                "/state/slots.b",
+            ]
 
 
 def test_another_board_is_refused(tmp_path, capsys):

@@ -8,8 +8,10 @@ from tools.boards.errors import BoardError
 from tools.bytecode import CompileError
 from tools.deploy.starters import starters
 from tools.deploy.transfer import deploy, write_starters
+from tools.ota.__main__ import KEYS
 from tools.ota.errors import OtaError
-from tools.ota.pack import application_files, compiled_firmware
+from tools.ota.keys import PUBLIC
+from tools.ota.pack import application_files, base_files, compiled_firmware
 from tools.ota.slot import slot_file
 from tools.repl.board import RunningBoard
 
@@ -21,9 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = _parser().parse_args(arguments)
     try:
         board = read_board(wanted.board) if wanted.board else None
-        files = application_files(compiled_firmware(board or read_board("pico_w")), None)
+        compiled = compiled_firmware(board or read_board("pico_w"))
+        slot = slot_file(application_files(compiled, None))
+        base = slot_file(base_files(compiled))
         with RunningBoard.opened(wanted.port, board) as running:
-            _deploy(running, slot_file(files), replace=wanted.replace)
+            _prepare(running, base, wanted)
+            _deploy(running, slot)
             if not wanted.keep_running:
                 running.restart()
                 print("Restarted; make logs shows what it says.")
@@ -46,22 +51,37 @@ def _parser() -> argparse.ArgumentParser:
         "--replace", action="store_true", help="overwrite a main.py of another program"
     )
     parser.add_argument(
+        "--base", action="store_true", help="write the safe mode anew; else only where none is"
+    )
+    parser.add_argument(
         "--keep-running", action="store_true", help="do not restart the board afterwards"
     )
     return parser
 
 
-def _deploy(board: RunningBoard, slot: bytes, replace: bool) -> None:
+def _prepare(board: RunningBoard, base: bytes, options: argparse.Namespace) -> None:
+    """What starts slots, and what is there when none is good: the safe mode, and the keys that
+    sign updates. Keys that the board has stay: an update may have brought newer ones."""
     phase = "looking at the board"
     if board.identity.mpy_version != _MPY_VERSION:
         reason = f"its bytecode is of version {board.identity.mpy_version}, not {_MPY_VERSION}"
         raise BoardError(phase, reason, "Flash an image this version supports: make boards")
     wanted = starters()
     there = board.call("read", "/main.py")
-    if there is not None and there.encode() != wanted["/main.py"] and not replace:
+    if there is not None and there.encode() != wanted["/main.py"] and not options.replace:
         hint = 'Save it, then: make deploy ARGS="--replace"'
         raise BoardError(phase, "it has a main.py of yours", hint)
     write_starters(board, wanted)
+    has_base, has_keys = board.call("hashes", ["/slots/base", "/slots/keys"])
+    if options.base or has_base is None:
+        board.write("/slots/base", base)
+        print(f"Safe mode: {len(base)} bytes.")
+    if has_keys is None and (KEYS / PUBLIC).is_file():
+        board.write("/slots/keys", (KEYS / PUBLIC).read_bytes())
+        print(f"Keys of updates: {KEYS / PUBLIC}")
+
+
+def _deploy(board: RunningBoard, slot: bytes) -> None:
     done = deploy(board, slot)
     if not done.slot:
         print(f"The board has it already: {len(slot)} bytes, nothing sent.")
