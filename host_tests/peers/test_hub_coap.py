@@ -211,7 +211,7 @@ def test_our_device_publishes(hub, tmp_path, kind, key):
 @pytest.mark.parametrize("kind", ["psk", "dtls", "udp"])
 def test_each_message_arrives_once_through_a_bad_line(hub, tmp_path, kind, sweep_full):
     device = Device(hub, KINDS.get(kind, "key"), "ec")
-    count = 300 if sweep_full else 30
+    count = 300 if sweep_full else 20
     faults = DatagramFaults(loss=0.08, duplication=0.2, reordering=0.2)
 
     async def scenario():

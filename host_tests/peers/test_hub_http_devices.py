@@ -24,11 +24,6 @@ def hub(tmp_path_factory):
     server.stop()
 
 
-@pytest.fixture(params=["http", "https"])
-def scheme(request):
-    return request.param
-
-
 def write_config(hub, folder, scheme, **fields):
     """A device.json beside the example; MQTT is by TCP, or by TLS where it has a certificate."""
     listener = "tls" if "certificate" in fields or fields.pop("certified", False) else "tcp"
@@ -55,7 +50,7 @@ def credentials(device):
     return {name: f"{device.folder}/{name}.der" for name in names}
 
 
-@pytest.mark.parametrize("auth", ["key", "cert"])
+@pytest.mark.parametrize(("scheme", "auth"), [("https", "key"), ("http", "cert")])
 def test_the_example_registers_and_logs_in(hub, tmp_path, scheme, auth):
     product = Registering(hub, auth=auth, limit=1)
     path = write_config(
@@ -105,7 +100,7 @@ def test_a_refusal_reaches_the_user_with_what_to_do(hub, tmp_path, mode, told):
     assert path.read_text() == before
 
 
-@pytest.mark.parametrize("auth", ["key", "cert"])
+@pytest.mark.parametrize(("scheme", "auth"), [("http", "key"), ("https", "cert")])
 def test_the_example_publishes(hub, tmp_path, scheme, auth):
     device = Device(hub, auth, "rsa")
     write_config(hub, tmp_path, scheme, **identity(device), **credentials(device))
@@ -122,7 +117,7 @@ def test_the_example_publishes(hub, tmp_path, scheme, auth):
     ]
 
 
-@pytest.mark.parametrize("level", [1, 3, 4])
+@pytest.mark.parametrize(("scheme", "level"), [("http", 1), ("https", 3), ("http", 4)])
 def test_the_example_uploads_its_log(hub, tmp_path, scheme, level):
     device = Device(hub)
     write_config(hub, tmp_path, scheme, **identity(device), **credentials(device))
