@@ -22,6 +22,7 @@ from host_tests.peers.signed_http import (
     opened,
 )
 from tools.hub.cli import main
+from tools.hub.device_http import server
 from tools.pki import Credential, issue, make_authority
 
 
@@ -434,6 +435,38 @@ def test_what_is_no_signed_post_is_refused(hub):
     assert session.send(REGISTER, b"not JSON")[1]["Error"]["Code"] == "InvalidParameter"
     status, answer = session.send(REGISTER, b" " * 70_000)
     assert (status, answer["Error"]["Code"]) == (413, "RequestSizeLimitExceeded")
+
+
+def test_connections_are_bounded(hub, monkeypatch):
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    device = Device(hub)
+    fields = device_fields(device, TopicName=device.login.topic("event"), Payload="x", Qos=0)
+    # What earlier tests left open may close late.
+    deadline_s = time.monotonic() + TIMEOUT_S
+    kept = []
+    while len(kept) < 2:
+        session = client(hub, "http", device.secret)
+        try:
+            assert "Error" not in session.post(PUBLISH, fields)[1]
+            kept.append(session)
+        except OSError:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+    with pytest.raises(OSError):
+        client(hub, "http", device.secret).post(PUBLISH, fields)
+    kept.pop().close()
+    time.sleep(0.1)
+    assert "Error" not in client(hub, "http", device.secret).post(PUBLISH, fields)[1]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(hub, monkeypatch):
+    monkeypatch.setattr(server, "BODY_TIMEOUT_S", 0.2)
+    with socket.create_connection((HOST, hub.ports["http"]), TIMEOUT_S) as raw:
+        raw.sendall(
+            b"POST /device/register HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        assert raw.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_faults_strike_whom_they_are_for(hub):
