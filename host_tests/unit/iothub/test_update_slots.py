@@ -155,6 +155,20 @@ def test_a_confirmation_forgets_failed_starts():
             board.slots().confirm()
 
 
+def test_a_confirmation_after_a_reset_leaves_the_download_that_was_broken_off():
+    with OnBoard() as board:
+        board.start()
+        target = board.slots().target(slots.FILE)
+        target.erase(0)
+        target.write(0, bytes(BLOCK_BYTES))
+        target.close()
+        board.start(WATCHDOG)
+        place = board.slots()
+        assert place.tries == 1
+        place.confirm()
+        assert board.tree.size("/slots/download") == BLOCK_BYTES
+
+
 def test_a_damaged_slot_is_not_started():
     with OnBoard() as board:
         board.start()

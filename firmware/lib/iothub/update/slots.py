@@ -146,7 +146,8 @@ class Slots:
     def confirm(self):
         """What runs is good: it stays, and nothing older than it is taken any more."""
         state = self._state
-        if not self.on_trial and not self.tries:
+        was_on_trial = self.on_trial
+        if not was_on_trial and not self.tries:
             return
         partition = state.get("partition")
         if partition:
@@ -167,7 +168,8 @@ class Slots:
         state["tries"] = 0
         state["why"] = ""
         self._save()
-        self._tree.remove(_DOWNLOAD)
+        if was_on_trial:  # else it may be one that a reset broke off, and that is resumed
+            self._tree.remove(_DOWNLOAD)
 
     def give_up(self, why):
         """What runs is not good: the next start is of the version before."""
