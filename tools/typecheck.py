@@ -1,5 +1,6 @@
-"""Checks types in two runs: the host's code against CPython's library (pyproject.toml), and what
-runs under MicroPython against MicroPython's (mypy-micropython.ini).
+"""Checks types in three runs: the host's code against CPython's library (pyproject.toml), what
+runs under MicroPython against MicroPython's (mypy-micropython.ini), and what is written with the
+library against the stubs that editors read (mypy-application.ini).
 
     python -m tools.typecheck
 """
@@ -17,6 +18,7 @@ TYPINGS = ROOT / ".cache/typings"
 STUBS = ("micropython-unix-stubs", "micropython-stdlib-stubs")
 HOST_CONFIG = "pyproject.toml"
 MICROPYTHON_CONFIG = "mypy-micropython.ini"
+APPLICATION_CONFIG = "mypy-application.ini"
 TIMEOUT_S = 300
 
 
@@ -51,7 +53,7 @@ def check(config: str, *paths: str) -> subprocess.CompletedProcess[str]:
 def main() -> int:
     gather_stubs()
     status = 0
-    for config in (HOST_CONFIG, MICROPYTHON_CONFIG):
+    for config in (HOST_CONFIG, MICROPYTHON_CONFIG, APPLICATION_CONFIG):
         done = check(config)
         print(done.stdout, end="")
         status = status or done.returncode

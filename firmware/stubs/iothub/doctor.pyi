@@ -1,0 +1,3 @@
+from typing import Any
+
+def run(path: str = "device.json", chip: Any = None) -> bool: ...
