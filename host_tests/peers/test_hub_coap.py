@@ -323,12 +323,7 @@ class Plain:
         data = bytes((kind, 2)) + message_id.to_bytes(2, "big") + b"\x01\0\0\0"
         data += bytes((0xBD, len(path) - 13)) + path
         if self.token:
-            data += (
-                bytes((0xDD, 61 - 11 - 13, len(self.token) - 13 & 0xFF))
-                if len(self.token) >= 13
-                else bytes((0xD0 | len(self.token), 61 - 11 - 13))
-            )
-            data += self.token + b"\x110"
+            data += bytes((0xD0 | len(self.token), 61 - 11 - 13)) + self.token + b"\x110"
         else:
             data += b"\xd1\x260"
         return data + b"\xff" + payload
@@ -353,6 +348,21 @@ def test_a_duplicate_is_answered_and_not_done_twice(hub):
     assert payloads(hub, device) == ["once"]
     (event,) = hub.events(device.login, "authenticate")
     assert (event["transport"], event["proved_by"]) == ("coap_udp", None)
+
+
+def test_a_removed_devices_token_is_worth_nothing_to_the_next(hub):
+    device = Device(hub)
+    plain = Plain(hub, device)
+    plain.authenticate(1)
+    path = f"/products/{device.login.product_id}/devices"
+    hub.call("DELETE", f"{path}/{device.name}")
+    assert plain.ask(plain.request(2, b"event", b"x"))[1] == 0x83
+    hub.call("POST", path, name=device.name)
+    assert plain.ask(plain.request(3, b"event", b"x"))[1] == 0x81
+    plain.token = b""
+    plain.authenticate(4)
+    assert plain.ask(plain.request(5, b"event", b"mine"))[1] == 0x43
+    assert payloads(hub, device) == ["mine"]
 
 
 def test_faults_strike_over_coap(hub):

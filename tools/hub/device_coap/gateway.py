@@ -47,6 +47,7 @@ class Gateway:
         self._broker = broker
         self._context = broker.context
         self._tokens = Tokens(broker.context.clock)
+        broker.context.registry.on_removed.append(self._tokens.forget)
 
     def open(self, peer: Peer) -> Receive:
         """A new peer's conversation."""

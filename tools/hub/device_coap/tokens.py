@@ -27,6 +27,10 @@ class Tokens:
         self._by_device[identity] = [*kept, (token, self._clock.now_s() + TOKEN_LIFE_S)]
         return token
 
+    def forget(self, identity: Identity) -> None:
+        """The device is gone; another of its name begins anew."""
+        self._by_device.pop(identity, None)
+
     def is_valid(self, identity: Identity, token: bytes) -> bool:
         now_s = self._clock.now_s()
         return any(
