@@ -95,9 +95,7 @@ def check(fields: Fields) -> None:
         hint = "Tell us, with the command but without the file."
         raise BoardError(_PHASE, "the library could not be asked", hint)
     if done.stdout.strip():
-        raise BoardError(
-            _PHASE, done.stdout.strip(), 'README.md, "Configuration", has the fields.'
-        )
+        raise BoardError(_PHASE, done.stdout.strip(), "docs/configuration.md has the fields.")
 
 
 def _filled(table: object, name: str) -> str:

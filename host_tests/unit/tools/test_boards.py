@@ -237,3 +237,22 @@ def test_what_a_port_that_does_not_open_means(tmp_path, error, reason):
     assert re.search(reason, port_error(str(port), error).reason)
     port.unlink()
     assert port_error(str(port), error).reason == f"there is no {port}"
+
+
+@pytest.mark.parametrize("paper", ["hardware.md", "hardware.zh-CN.md"])
+def test_the_pins_and_images_of_the_guide_are_the_boards(paper):
+    text = (CLONE / "docs" / paper).read_text("utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
+    named: dict[str, list[list[str]]] = {key: [] for key in board_keys()}
+    for first, *cells in rows:
+        for key in named.keys() & set(re.findall(r"`(\w+)`", first)):
+            named[key].append([cell.strip() for cell in cells])
+    for key, tables in named.items():
+        board = read_board(key)
+        about, pins = tables
+        assert about[0].startswith(board.chip)
+        version = board.image.version if board.image else "IMAGE"
+        assert version in about[1]
+        wanted = [board.pins[name] for name in ("i2c_sda", "i2c_scl", "relay")]
+        assert [int(re.sub(r"\D", "", cell)) for cell in pins[:3]] == wanted
+        assert ("led" in board.pins) == (str(board.pins.get("led")) in pins[3])
