@@ -1,4 +1,5 @@
-"""Mutation fuzz of what the services over MQTT read: shadow, gateway, remote configuration, RRPC.
+"""Mutation fuzz of what the services over MQTT read: shadow, gateway, remote configuration, RRPC,
+updates.
 
     PYTHONPATH=.:firmware/lib python host_tests/faults/fuzz_services.py --seed 1 --cases 1000
 
@@ -11,15 +12,17 @@ fuzz_services_broken.py, each with a fault.
 import json
 import sys
 
+from iothub.errors import UpdateError
 from iothub.services import gateway as gateway_states
 from iothub.services import shadow as shadow_states
+from iothub.services.ota import BURNING, DOWNLOADING
 
 from host_tests.faults import fuzz_run
 from host_tests.faults.fuzz_dice import Dice, mutate
 from host_tests.faults.fuzz_json import ODD_VALUES
 from host_tests.faults.fuzz_run import FuzzFailure
 from host_tests.faults.fuzz_services_broken import SERVICES
-from host_tests.unit.iothub.service_driver import IDENTITY, Driver
+from host_tests.unit.iothub.service_driver import IDENTITY, Driver, pause
 
 # A version in answers to tokens nobody has, and a result for devices nobody asked about.
 FOREIGN_VERSION = 987654
@@ -311,6 +314,57 @@ def _fuzz_rrpc(service, dice, tally):
     tally.count("calls answered")
 
 
+# Updates
+
+_MD5 = b'"36eb5951179db14a631463a37a9322a2"'
+
+
+def _fuzz_ota(service, dice, tally):
+    driver = Driver()
+
+    async def fetch(job):
+        if not (
+            isinstance(job.version, str) and 0 < len(job.version) <= 64
+            and isinstance(job.url, str) and 0 < len(job.url) <= 2048
+            and type(job.size) is int and job.size > 0 and len(job.md5) == 16
+        ):  # fmt: skip
+            raise FuzzFailure("an update that is none was believed")
+        for _ in range(dice.below(3)):
+            await pause()
+        if dice.hits(50):
+            raise UpdateError("on request", None, -dice.below(9))
+        ota.burning()
+
+    ota = service(driver, IDENTITY, fetch)
+    ota.version = "0.1"
+    ota.connected()
+    for _ in range(7):
+        fields = [
+            (b"type", dice.pick((b'"update_firmware"', b'"report_version_rsp"', b'"other"'))),
+            (b"version", dice.pick((b'"0.1"', b'"0.2"', b'"0.3"'))),
+            (b"url", dice.pick((b'"https://a/b"', b'"https://a/c?d=e"'))),
+            (b"md5sum", _MD5),
+            (b"file_size", dice.pick((b"1", b"708482", b"99999999999"))),
+            (b"result_code", dice.pick((b"0", b"0", b"-1"))),
+        ]
+        ota.received(ota.pattern, _mutated(dice, _object(dice, fields)))
+        driver.run(1)
+        ota.progress(dice.below(1000), dice.below(2000)) if ota.state == DOWNLOADING else None
+        if ota.state == BURNING and dice.hits(50):
+            driver.spawn(ota.finish())
+    for report in driver.reports:
+        if isinstance(report, FuzzFailure) or not hasattr(report, "phase"):
+            raise report
+    driver.run()
+    if ota.state == BURNING:
+        driver.spawn(ota.finish())
+    good = b'{"type":"update_firmware","version":"9","url":"u","md5sum":%s,"file_size":7}' % _MD5
+    ota.received(ota.pattern, good)
+    if ota.job is None or (ota.job.version, ota.job.size) != ("9", 7):
+        raise FuzzFailure("a good update was not taken")
+    tally.count("updates taken and %s" % ("malformed ones" if ota.malformed else "no others"))
+
+
 def make_run_case(subject):
     """The run_case of fuzz_run.run() for services (a dict of classes)."""
 
@@ -319,6 +373,7 @@ def make_run_case(subject):
         _fuzz_shadow(subject["shadow"], dice, tally)
         _fuzz_gateway(subject["gateway"], dice, tally)
         _fuzz_config(subject["config"], dice, tally)
+        _fuzz_ota(subject["ota"], dice, tally)
         if case % 4 == 0:
             _fuzz_rrpc(subject["rrpc"], dice, tally)
 

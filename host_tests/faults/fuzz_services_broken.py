@@ -6,6 +6,7 @@ import json
 from iothub.credentials import Identity
 from iothub.services.config import RemoteConfig
 from iothub.services.gateway import Gateway
+from iothub.services.ota import Job, Ota
 from iothub.services.rrpc import Rrpc
 from iothub.services.shadow import Shadow
 
@@ -71,6 +72,16 @@ class GoesDeaf(RemoteConfig):
         return None if self.malformed else RemoteConfig.received(self, topic, payload)
 
 
+class TrustsUpdates(Ota):
+    """Takes an update_firmware for what it should be."""
+
+    def received(self, topic, payload):
+        message = self._message(payload)
+        if message is not None and message["type"] == "update_firmware":
+            version, url, size = (message.get(name) for name in ("version", "url", "file_size"))
+            self._wanted(Job(version, url, bytes(16), size))
+
+
 class RemembersAll(Rrpc):
     """Keeps every process id."""
 
@@ -81,7 +92,13 @@ class RemembersAll(Rrpc):
             self._recent.insert(0, kept[0])
 
 
-_REAL: dict = {"shadow": Shadow, "gateway": Gateway, "config": RemoteConfig, "rrpc": Rrpc}
+_REAL: dict = {
+    "shadow": Shadow,
+    "gateway": Gateway,
+    "config": RemoteConfig,
+    "rrpc": Rrpc,
+    "ota": Ota,
+}
 _BROKEN = (
     ("shadow", TrustsDocuments),
     ("shadow", BelievesForeignAnswers),
@@ -91,6 +108,7 @@ _BROKEN = (
     ("config", TrustsConfigurations),
     ("config", GoesDeaf),
     ("rrpc", RemembersAll),
+    ("ota", TrustsUpdates),
 )
 
 
