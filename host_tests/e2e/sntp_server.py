@@ -1,8 +1,6 @@
 """An SNTP server that tells the time it is given, in one of several ways."""
 
-import asyncio
-from types import TracebackType
-from typing import Self
+from host_tests.e2e.datagram_server import DatagramServer
 
 _1900_TO_1970_S = 2208988800
 # LI, version 4, mode 4; no warning, and clock not synchronised.
@@ -12,31 +10,15 @@ BEHAVIOURS = (
 )  # fmt: skip
 
 
-class SntpServer(asyncio.DatagramProtocol):
+class SntpServer(DatagramServer):
     """`async with SntpServer(unix_s) as server:` answers on `port` as `behaviour` says."""
 
     def __init__(self, unix_s: int, behaviour: str = "right") -> None:
+        super().__init__()
         assert behaviour in BEHAVIOURS
         self.behaviour = behaviour
         self.requests: list[bytes] = []
-        self.port = 0
         self._unix_s = unix_s
-
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", 0)
-        )
-        self.port = self._transport.get_extra_info("sockname")[1]
-        return self
-
-    async def __aexit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._transport.close()
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         self.requests.append(data)
@@ -52,4 +34,4 @@ class SntpServer(asyncio.DatagramProtocol):
             )
         )
         packet += bytes(22) + nonce + bytes(8) + ntp_s.to_bytes(4, "big") + bytes(4)
-        self._transport.sendto(packet[:47] if how == "short" else packet, address)
+        self.send(packet[:47] if how == "short" else packet, address)

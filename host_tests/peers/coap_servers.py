@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from host_tests.e2e.datagram_server import DatagramServer
 from host_tests.peers.tls_servers import HOST, PSK_HEX, Place, free_port
 from tools import prerequisites
 
@@ -64,12 +63,12 @@ def _wait_for_datagrams(process: "subprocess.Popen[bytes]", port: int) -> None:
     raise RuntimeError("the CoAP server does not listen")
 
 
-class CoapCloud(asyncio.DatagramProtocol):
+class CoapCloud(DatagramServer):
     """The cloud's side of PROTOCOL section 2.1: authentication, tokens, codes. `published` are
     (path, payload); `refusals` the codes of the next answers; tokens not in `tokens` are stale."""
 
     def __init__(self) -> None:
-        self.port = 0
+        super().__init__()
         self.published: list[tuple[str, bytes]] = []
         self.authentications: list[bytes] = []
         self.tokens: set[bytes] = set()
@@ -78,22 +77,6 @@ class CoapCloud(asyncio.DatagramProtocol):
         self._answers: dict[bytes, list[bytes]] = {}
         self._next_id = 5000
         self._unacknowledged: set[bytes] = set()
-
-    async def __aenter__(self) -> Self:
-        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: self, (HOST, 0)
-        )
-        self.port = self._transport.get_extra_info("sockname")[1]
-        return self
-
-    async def __aexit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._transport.close()
-        await asyncio.sleep(0)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         kind, token_size = data[0] >> 4 & 3, data[0] & 15
@@ -120,11 +103,11 @@ class CoapCloud(asyncio.DatagramProtocol):
                 head = bytes((0x60 | token_size, code))
                 self._answers[message_id] = [head + message_id + token + body]
         for datagram in self._answers[message_id]:
-            self._transport.sendto(datagram, addr)
+            self.send(datagram, addr)
 
     def _send_until_acknowledged(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        if datagram[2:4] in self._unacknowledged and not self._transport.is_closing():
-            self._transport.sendto(datagram, addr)
+        if datagram[2:4] in self._unacknowledged and not self.is_closing:
+            self.send(datagram, addr)
             asyncio.get_running_loop().call_later(
                 _AGAIN_S, self._send_until_acknowledged, datagram, addr
             )
