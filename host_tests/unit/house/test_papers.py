@@ -32,7 +32,7 @@ PAIRS = [
     (README, README_ZH),
     *(
         (Paper(ROOT / f"docs/{name}.md"), Paper(ROOT / f"docs/{name}.zh-CN.md"))
-        for name in ("cost", "hardware", "production", "tls", "trust", "update")
+        for name in ("api", "cost", "hardware", "production", "tls", "trust", "update")
     ),
     tuple(CONFIGURATION),
     tuple(ERRORS),
