@@ -12,7 +12,7 @@ LONGEST_MS = 8388
 class WDT:
     """As the RP2040's; `made` are the time limits and then each feeding."""
 
-    made = []
+    made: list = []
 
     def __init__(self, timeout):
         if timeout > LONGEST_MS:
@@ -29,7 +29,7 @@ class Machine:
 
 def _with_a_chip(check):
     before = sys.modules.get("machine")
-    sys.modules["machine"] = Machine
+    sys.modules["machine"] = Machine  # type: ignore[assignment]
     WDT.made.clear()
     try:
         from iothub.port import watchdog
