@@ -123,6 +123,13 @@ async def main():
             machine.reset()
 
     ota.progress = progress
+    keep = ota.save
+
+    def save(*stage):
+        keep(*stage)
+        print("record")
+
+    ota.save = save
     device.on_command(lambda topic, payload: print("command", payload.decode()))
     running = asyncio.create_task(device.run())
     await device.online(60000)
@@ -236,8 +243,13 @@ def judge(lines: list[str], served: list[dict[str, Any]], size: int) -> None:
     ]
     connected = next(int(line.split()[1]) for line in lines if line.startswith("connected"))
     peak = max(int(line.split()[1]) for line in lines if line.startswith("peak"))
+    # What resuming wears the flash: a record each interval, one at the end, one before it is
+    # installed; and one when the cloud knows.
+    wear = (size - TRAILER_BYTES) // INTERVAL + 3
+    assert lines.count("record") == wear - 1
     print(
         f"{size} bytes, reset at {cut_at}, resumed at {firsts[-1][1]}; heap {connected} connected,"
-        f" {peak - connected} more at the peak of the download"
+        f" {peak - connected} more at the peak of the download;"
+        f" a whole update writes {wear} records"
     )
     assert peak - connected <= HEAP_LIMIT_BYTES

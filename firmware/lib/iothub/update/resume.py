@@ -59,9 +59,3 @@ def load(journal):
 
 def forget(journal):
     journal.save(b"")
-
-
-def wear(image_bytes, interval_bytes=INTERVAL_BYTES):
-    """How many records an update with an image of so many bytes writes, without cuts: on the way,
-    at its end, before it is installed, and when the cloud knows."""
-    return image_bytes // interval_bytes + 3
