@@ -31,6 +31,9 @@ MAX_TRIES = const(3)
 _MAX_WHY = const(80)
 _MAX_RECORD_BYTES = const(1024)
 _WATCHDOG_MS = const(8000)  # an RP2040 counts 8,388 ms at most
+# From the start until the application must feed the watchdog itself (net/watch.py). Before, it may
+# register, join Wi-Fi, sign with RSA, each longer than the chip can count.
+_START_S = const(120)
 _PAUSE_MS = const(5000)  # before a failed application starts again: time for Ctrl-C
 
 # What does not count as a start that failed: the power came, or a sleep ended.
@@ -51,6 +54,7 @@ _ENTRY_BYTES = const(8)
 _BUFFER_BYTES = const(512)
 
 _running = ""
+_timer = None  # kept: one that is collected ticks no more
 
 
 class Slot:
@@ -244,18 +248,15 @@ def run():
         return
     from time import sleep_ms
 
-    from machine import WDT, Timer, reset
+    from machine import WDT, reset
 
     watchdog = WDT(timeout=_WATCHDOG_MS)
+    _feed_for(watchdog, _START_S)
     why = "the application ended"
     try:
         __import__("main")
     except KeyboardInterrupt:
-        feed = lambda timer: watchdog.feed()  # noqa: E731
-        try:
-            Timer(-1, period=1000, callback=feed)
-        except ValueError:  # chips that number theirs
-            Timer(0, period=1000, callback=feed)
+        _feed_for(watchdog, -1)
         return
     except BaseException as e:
         sys.print_exception(e)
@@ -266,6 +267,24 @@ def run():
     watchdog.feed()
     sleep_ms(_PAUSE_MS)
     reset()
+
+
+def _feed_for(watchdog, seconds):
+    """Feeds the watchdog once a second, so often; -1: for ever."""
+    global _timer
+    from machine import Timer
+
+    left = [seconds]
+
+    def feed(timer):
+        if left[0]:
+            left[0] -= 1
+            watchdog.feed()
+
+    try:
+        _timer = Timer(-1, period=1000, callback=feed)
+    except ValueError:  # chips that number theirs
+        _timer = Timer(0, period=1000, callback=feed)
 
 
 def note(why, root=""):

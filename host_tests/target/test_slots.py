@@ -163,17 +163,17 @@ figures = {}
 for bits in (3072, 2048):
     trailer = image.parse(open("/trailer-%d" % bits, "rb").read())
     key = image.load_keys(open("/keys-%d" % bits, "rb").read())[0]
+    gc.collect()
     begin = time.ticks_us()
     figures["signed_%d" % bits] = image.is_signed(trailer, key)
     figures["verify_us_%d" % bits] = time.ticks_diff(time.ticks_us(), begin)
-figures["unpacked"] = trailer.unpacked
 gc.collect()
 before = gc.mem_alloc()
 gc.disable()
 begin = time.ticks_us()
 source = open("/slots/download", "rb")
 target = open("/slots/b", "wb")
-for _ in bundle.unpack(source, chip.inflate, target, trailer.unpacked):
+for _ in bundle.unpack(source, chip.inflate, target, unpacked):
     pass
 source.close()
 target.close()
@@ -212,12 +212,16 @@ def test_what_an_update_costs(tmp_path, firmware, keys):
     flash = tmp_path / "flash.bin"
     flash.write_bytes(flash_image(files | library))
     with EmulatedPico(flash=flash) as board:
-        board.exec(MEASURE, timeout_s=120)
+        # Not asked of the trailer: the library's inner names are not those of its sources.
+        unpacked_bytes = len(
+            slot_file(application_files(firmware, keys) | {MAIN: compiled(GOOD_MAIN)})
+        )
+        board.exec(f"unpacked = {unpacked_bytes}\n{MEASURE}", timeout_s=120)
         told = json.loads(board.exec("import json; print(json.dumps(figures))"))
-    per_60_kb = told["unpack_us"] * 60_000 // told["unpacked"]
+    per_60_kb = told["unpack_us"] * 60_000 // unpacked_bytes
     print(
         f"RSA-2048 {told['verify_us_2048'] / 1000:.0f} ms, RSA-3072"
-        f" {told['verify_us_3072'] / 1000:.0f} ms; unpacking {told['unpacked']} bytes"
+        f" {told['verify_us_3072'] / 1000:.0f} ms; unpacking {unpacked_bytes} bytes"
         f" {told['unpack_us'] / 1e6:.2f} s ({per_60_kb / 1e6:.2f} s for 60 KB),"
         f" {told['unpack_allocated']} bytes allocated; reading them back"
         f" {told['verify_slot_us'] / 1e6:.2f} s"

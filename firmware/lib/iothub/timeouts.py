@@ -75,6 +75,10 @@ TRIAL_NETWORK_MS = const(300000)
 TRIAL_LINK_MS = const(420000)
 TRIAL_LOGIN_MS = const(600000)
 TRIAL_CHECK_MS = const(120000)
+# A version that was confirmed before, until the failed starts since are forgotten.
+STABLE_START_MS = const(60000)
+# The event loop, until the watchdog resets the chip: DNS and an RSA signature block it.
+WATCH_LOOP_MS = const(60000)
 # Before the restart that an update asks for: the application's words may still leave.
 UPDATE_RESTART_MS = const(1000)
 # Lines of the log wait so long for others to be uploaded with; the vendor's C SDK waits as long.

@@ -13,7 +13,7 @@ from iothub.mqtt.engine import ONLINE_AGAIN
 from iothub.net.session import OFFLINE
 from iothub.net.watch import Watch
 from iothub.store.journal import Journal
-from iothub.timeouts import TICK_MS, TRIAL_CHECK_MS, UPDATE_RESTART_MS
+from iothub.timeouts import STABLE_START_MS, TICK_MS, TRIAL_CHECK_MS, UPDATE_RESTART_MS
 from iothub.update.confirm import Trial
 from iothub.update.slots import MAX_RECORD_BYTES, Slots
 
@@ -28,16 +28,18 @@ class Updates:
         journal = Journal(device.storage, "slots", MAX_RECORD_BYTES)
         unsigned = bool(device.config["update"].get("accept_unsigned_images"))
         self.slots = slots = Slots(chip, journal, device.identity.product_id, unsigned)
-        self.watch = Watch(device.chip, self._hangs)
+        self.watch = Watch(chip, self._hangs)
         self._device = device
         self._chip = chip
         self._check = check
         self._trial = None
         spawn = device.services.spawn
-        if slots.on_trial or slots.tries:
+        if slots.on_trial:
             self._trial = Trial(slots, ticks_diff, ticks_ms())
             device.listeners.append(self._heard)
             spawn(self._decide())
+        elif slots.tries:
+            spawn(self._forget_starts())
         spawn(self.watch.run())
         device.ota.start(slots.version or version, slots)
         device.ota.on_installed(self._restart)
@@ -67,17 +69,18 @@ class Updates:
     async def _decide(self):
         """Until the trial is over, one way or the other."""
         trial = self._trial
-        slots = self.slots
-        was_on_trial = slots.on_trial
-        while slots.on_trial or slots.tries:
+        while self.slots.on_trial:
             trial.advance(ticks_ms())
             if trial.failure:
-                if was_on_trial:
-                    await self._restart("")
-                return
+                await self._restart("")
             await asyncio.sleep_ms(TICK_MS)
         self._device.listeners.remove(self._heard)
         await self._device.ota.settle()
+
+    async def _forget_starts(self):
+        """A version that was good before needs no login: an outage is none of its faults."""
+        await asyncio.sleep_ms(STABLE_START_MS)
+        self.slots.confirm()
 
     async def _restart(self, version):
         """What was installed, or was there before, starts."""

@@ -10,12 +10,7 @@ while True:
 import asyncio
 from time import ticks_diff, ticks_ms
 
-from iothub.compat import const
-from iothub.timeouts import TICK_MS
-
-# An RP2040 counts 8,388 ms at most. What blocks the loop must be shorter: a step of a handshake,
-# the erasing of a block; where an RSA signature is not, net/access.py feeds in between.
-_WATCHDOG_MS = const(8000)
+from iothub.timeouts import TICK_MS, WATCH_LOOP_MS
 
 
 class Watch:
@@ -39,7 +34,7 @@ class Watch:
     async def run(self):
         """Starts the watchdog and feeds it, until a task hangs: then returns, and the chip is
         reset."""
-        self._chip.watch(_WATCHDOG_MS)
+        alive = self._chip.watch(WATCH_LOOP_MS)
         while True:
             now_ms = ticks_ms()
             for task in self._tasks:
@@ -47,7 +42,7 @@ class Watch:
                     if self._on_hang:
                         self._on_hang(task.name)
                     return
-            self._chip.feed()
+            alive()
             await asyncio.sleep_ms(TICK_MS)
 
 

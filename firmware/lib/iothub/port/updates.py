@@ -1,8 +1,18 @@
 """What updates need of the chip."""
 
 import sys
+import time
 
+from iothub import port
+from iothub.compat import const
+from iothub.errors import BadInput
 from iothub.port.tree import Tree
+
+# What every chip's watchdog can count; an RP2040's no more than 8,388 ms.
+_CHIP_MS = const(8000)
+_TICK_MS = const(1000)
+
+_timer = None  # kept: one that is collected ticks no more
 
 # The board a firmware was built for, "RPI_PICO_W" or "ESP32_GENERIC_C3": whose images it takes.
 # A trailer has room for 20 characters.
@@ -47,6 +57,31 @@ def inflate(file, wbits):
     import deflate
 
     return deflate.DeflateIO(file, deflate.RAW, wbits)
+
+
+def watch(limit_ms):
+    """Starts the watchdog. Returns a function to be called at least every `limit_ms`. Where the
+    chip cannot count so far, a timer feeds it meanwhile: it goes on while DNS or an RSA signature
+    blocks all else, and what stops the timer too is found in 8 s."""
+    global _timer
+    try:
+        port.watch(limit_ms)
+        return port.feed
+    except BadInput:
+        port.watch(_CHIP_MS)
+    from machine import Timer
+
+    alive_ms = [time.ticks_ms()]
+
+    def alive():
+        alive_ms[0] = time.ticks_ms()
+
+    def tick(timer):
+        if time.ticks_diff(time.ticks_ms(), alive_ms[0]) < limit_ms:
+            port.feed()
+
+    _timer = Timer(-1, period=_TICK_MS, callback=tick)
+    return alive
 
 
 def reset():
