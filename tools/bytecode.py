@@ -72,8 +72,15 @@ def compile_firmware(target: Path, options: tuple[str, ...] = ()) -> int:
 @cache
 def library() -> CompactLibrary:
     """The library as boards get it, where the application's words keep their meaning."""
-    users = [FIRMWARE / path for path in firmware_sources() if not path.is_relative_to("lib")]
-    return compact_library(_LIBRARY, [*users, *sorted(FIRMWARE.glob("examples/*.py"))])
+    return compact_library(_LIBRARY, public_sources())
+
+
+def public_sources() -> list[Path]:
+    """What says which names of the library are for others: its interface, and programs that use
+    it."""
+    programs = [FIRMWARE / path for path in firmware_sources() if not path.is_relative_to("lib")]
+    patterns = ("examples/*.py", "stubs/**/*.pyi")
+    return programs + [path for pattern in patterns for path in sorted(FIRMWARE.glob(pattern))]
 
 
 def compile_library(compact: CompactLibrary, target: Path, options: tuple[str, ...] = ()) -> int:

@@ -40,8 +40,8 @@ def compact_library(
 ) -> CompactLibrary:
     """The library below `folder` (firmware/lib). `others` are programs that use it, whose words
     keep their meaning; `insiders` those that are to be translated(), of whose words only the
-    keywords of calls do. The constants of modules in `named_constants` stay names, for tests that
-    change them. Raises CompactError."""
+    keywords of calls and their texts do. The constants of modules in `named_constants` stay names,
+    for tests that change them. Raises CompactError."""
     plan = tomllib.loads(PLAN.read_text("utf-8"))
     bundles = plan["bundles"] if bundles is None else bundles
     kept = set(plan["names"]["kept"])
@@ -55,7 +55,10 @@ def compact_library(
         outside.names |= met.words
         outside.words |= met.words
     for path in insiders:
-        outside.keywords |= _words(path).keywords
+        met = _words(path)
+        outside.keywords |= met.keywords
+        outside.texts |= met.texts
+        outside.names |= met.texts
     linker = Linker(modules, bundles, named_constants)
     files = linker.files()
     public = {name for file in files for name in file.public}
@@ -85,7 +88,9 @@ def _text(tree: ast.Module) -> str:
 
 
 def _words(path: Path) -> Outside:
-    program = Module(path.stem, path.name, stripped(ast.parse(path.read_text("utf-8"))))
+    tree = ast.parse(path.read_text("utf-8"))
+    # An interface is all annotations.
+    program = Module(path.stem, path.name, tree if path.suffix == ".pyi" else stripped(tree))
     return Outside([program], {path.stem}, set())
 
 

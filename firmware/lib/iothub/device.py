@@ -47,9 +47,10 @@ _MAX_NAMES = 16  # topic names kept in full, so that publishing to them again al
 
 class Device:
     """`config` is a config.Config; its `app` is kept as `settings`. `on_event(what, detail)` hears
-    what happens to the connection (the constants of net/session.py and mqtt/engine.py)."""
+    what happens to the connection (the constants of net/session.py and mqtt/engine.py).
+    `network` (port/interface.py) replaces the Wi-Fi that `config` names."""
 
-    def __init__(self, config, on_event=None):
+    def __init__(self, config, on_event=None, network=None):
         self.settings = config.app
         self.config = config.__dict__  # not the object: its class, once used, is let go of
         self.identity = config.identity
@@ -64,10 +65,11 @@ class Device:
             from iothub.store.journal import Journal
 
             self._time_journal = Journal(storage, "time")
-        self.network = port.Network(config.network)
-        from iothub.net.access import Access
+        self.network = network = network or port.Network(config.network, self.tell)
+        from iothub.net.access import Access, queue_of
 
-        access = Access(config, self.network, port, self._time_journal)
+        access = Access(config, network, port, self._time_journal)
+        queue = queue_of(config.queue, storage)
         self.transport = access.transport  # never "auto"
         self._proof = access.proof
         let_go("iothub.net.access")
@@ -83,7 +85,7 @@ class Device:
             self.profile,
             config.keepalive_s,
             config.clean_session,
-            _queue(config.queue, storage),
+            queue,
             None,
             self._session_event,
         )
@@ -92,7 +94,7 @@ class Device:
         self.session.register(answers, self._time_answer, 0)
 
     @classmethod
-    def from_file(cls, path="device.json", on_event=None):
+    def from_file(cls, path="device.json", on_event=None, network=None):
         """A device from a JSON file. Raises BadInput naming the field. With product_secret in it
         the device is registered first, once: see net/register.py, also for what is raised then."""
         from iothub import config
@@ -105,10 +107,10 @@ class Device:
         if not is_whole:
             from iothub.net import register
 
-            fields = register.run(path, port)
+            fields = register.run(path, port, network)
         checked = config.Config(fields)
         let_go("iothub.config")  # needed once
-        return cls(checked, on_event)
+        return cls(checked, on_event, network)
 
     def __getattr__(self, name):
         home = _SERVICES.get(name)
@@ -245,18 +247,3 @@ class Device:
             if self._time_journal is not None:
                 self._time_journal.save(now_s.to_bytes(4, "big"))
             self.tell(CLOCK_SET, unix_ms)
-
-
-def _queue(settings, storage):
-    """The offline queue that the configuration's "queue" asks for."""
-    limits = {}
-    for name in settings:
-        if name != "flash":
-            limits[name] = settings[name]
-    if settings.get("flash"):
-        from iothub.store.flash_queue import FlashQueue
-
-        return FlashQueue(storage, **limits)
-    from iothub.store.queue import RamQueue
-
-    return RamQueue(**limits)

@@ -1,6 +1,6 @@
 """codec/websocket.py against the examples of RFC 6455, and frames taken apart as it says."""
 
-from iothub.codec import websocket
+from iothub.codec import websocket, websocket_opening
 from iothub.errors import ProtocolError
 
 from host_tests.unit.iothub.expect import raises
@@ -32,7 +32,7 @@ def answer(**changes):
 
 
 def refused(**changes):
-    return raises(ProtocolError, websocket.check_answer, answer(**changes), KEY).reason
+    return raises(ProtocolError, websocket_opening.check_answer, answer(**changes), KEY).reason
 
 
 def framed(payload, opcode=websocket.BINARY, mask=MASK):
@@ -45,11 +45,11 @@ def framed(payload, opcode=websocket.BINARY, mask=MASK):
 
 
 def test_the_key_is_16_bytes_in_base64():
-    assert websocket.handshake_key(b"the sample nonce") == KEY
+    assert websocket_opening.handshake_key(b"the sample nonce") == KEY
 
 
 def test_the_request_has_what_section_4_1_demands():
-    lines = websocket.handshake_request("h.example", 8080, "/mqtt", KEY).split(b"\r\n")
+    lines = websocket_opening.handshake_request("h.example", 8080, "/mqtt", KEY).split(b"\r\n")
     assert lines[0] == b"GET /mqtt HTTP/1.1"
     assert sorted(lines[1:-2]) == [
         b"Connection: Upgrade",
@@ -63,11 +63,11 @@ def test_the_request_has_what_section_4_1_demands():
 
 
 def test_the_answer_of_section_1_3_is_accepted():
-    websocket.check_answer(answer(), KEY)
-    websocket.check_answer(answer(Server="x", Date="y: z"), KEY)
+    websocket_opening.check_answer(answer(), KEY)
+    websocket_opening.check_answer(answer(Server="x", Date="y: z"), KEY)
     # Names in any case, values with any space around.
     lower = answer().replace(b"Sec-WebSocket-Accept: ", b"sec-websocket-ACCEPT:  ")
-    websocket.check_answer(lower, KEY)
+    websocket_opening.check_answer(lower, KEY)
 
 
 def test_answers_that_do_not_agree_are_refused():

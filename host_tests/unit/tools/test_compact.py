@@ -193,13 +193,15 @@ def test_new_names_mean_nothing_else_in_the_library(library):
 
 
 def test_what_users_write_keeps_its_name(library):
-    """Programs of users, and the code in the papers."""
+    """Programs of users, the interface, and the code in the papers."""
     texts = [path.read_text("utf-8") for path in bytecode.FIRMWARE.glob("examples/*.py")]
     texts += [path.read_text("utf-8") for path in bytecode.FIRMWARE.glob("app/*.py")]
     for paper in (ROOT / "README.md", ROOT / "README.zh-CN.md", *(ROOT / "docs").glob("*.md")):
         texts += re.findall(r"```python\n(.*?)```", paper.read_text("utf-8"), re.S)
     used = {name for text in texts for name in re.findall(r"\.(\w+)", text)}
     used |= {name for text in texts for name in re.findall(r"\b(\w+)=", text)}
+    for interface in bytecode.FIRMWARE.glob("stubs/**/*.pyi"):
+        used |= set(re.findall(r"\b[a-z]\w*", interface.read_text("utf-8")))
     assert len(used) > 60
     renamed = {name for name in used if name in library.names}
     assert not renamed

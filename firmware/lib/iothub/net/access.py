@@ -7,6 +7,7 @@ from random import getrandbits
 from iothub import signing
 from iothub.loading import let_go
 from iothub.net.endpoint import Endpoint
+from iothub.store.queue import RamQueue
 
 # transport: (port, TLS by "certificates" or "psk", WebSocket)
 _LAYERS = {
@@ -108,3 +109,16 @@ def _host(config, websocket):
     if websocket:
         return regions.websocket_host(config.region, config.product_id)
     return regions.mqtt_host(config.region, config.product_id)
+
+
+def queue_of(settings, storage):
+    """The offline queue that the configuration's "queue" asks for."""
+    limits = {}
+    for name in settings:
+        if name != "flash":
+            limits[name] = settings[name]
+    if settings.get("flash"):
+        from iothub.store.flash_queue import FlashQueue
+
+        return FlashQueue(storage, **limits)
+    return RamQueue(**limits)

@@ -4,8 +4,10 @@ import os
 from time import ticks_diff, ticks_ms
 
 from iothub.codec import websocket as codec
+from iothub.codec.websocket_opening import MAX_HEAD_BYTES
 from iothub.compat import const
 from iothub.errors import CONNECT, DeadlineError, LinkError, ProtocolError
+from iothub.loading import let_go
 from iothub.timeouts import WEBSOCKET_HANDSHAKE_MS
 
 _MASK_BYTES = const(4)
@@ -16,10 +18,13 @@ class WebSocketStream:
     stream itself. Poll `source`."""
 
     def __init__(self, source, host, port, path):
+        # Loaded while the handshake lasts.
+        from iothub.codec.websocket_opening import handshake_key, handshake_request
+
         self.source = source
-        self._key = codec.handshake_key(os.urandom(16))
+        self._key = handshake_key(os.urandom(16))
         self._started_ms = ticks_ms()
-        self._out = codec.handshake_request(host, port, path, self._key)
+        self._out = handshake_request(host, port, path, self._key)
         self._out_done = 0
         self._out_payload = 0  # how many bytes of the caller's the frame in _out carries
         self._head = bytearray()
@@ -49,9 +54,12 @@ class WebSocketStream:
             if not byte:
                 raise _refused()
             head.extend(byte)
-            if len(head) > codec.MAX_HEAD_BYTES:
+            if len(head) > MAX_HEAD_BYTES:
                 raise ProtocolError("websocket: the answer is too long")
-        codec.check_answer(bytes(head), self._key)
+        from iothub.codec.websocket_opening import check_answer
+
+        let_go("iothub.codec.websocket_opening")
+        check_answer(bytes(head), self._key)
         self._head = None
         return True
 

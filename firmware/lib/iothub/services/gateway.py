@@ -13,10 +13,10 @@ of a type at a time. A sub-device's topics belong to the gateway's connection wh
 import binascii
 import hashlib
 
-from iothub import text_signing
 from iothub.compat import const
 from iothub.credentials import Identity, Secret
 from iothub.errors import BadInput, IoTHubError, NotConnected, ServiceRefused
+from iothub.loading import let_go
 from iothub.services.codes import GATEWAY_SYSTEM
 from iothub.services.service import Service, check_step
 from iothub.signing import SHA1
@@ -172,6 +172,10 @@ class Gateway(Service):
         nonce = driver.random()
         now_s = driver.now_s()
         entry = _entry(sub_device)
+        from iothub import text_signing  # seldom needed
+
+        let_go("iothub.text_signing")
+        let_go("iothub.signing")
         signature = text_signing.gateway_signature(key, sub_device, nonce, now_s, algorithm)
         entry["signature"] = signature.decode()
         entry["random"] = nonce

@@ -4,9 +4,9 @@
 import binascii
 import json
 
-from iothub import text_signing
 from iothub.compat import const
 from iothub.errors import ProtocolError, ServiceRefused
+from iothub.loading import let_go
 from iothub.signing import SHA256
 
 RSA = "rsa-sha256"
@@ -45,10 +45,16 @@ class Signer:
     def fields(self, host, path, body, timestamp_s, nonce):
         """The header fields, pairs of str, of a POST of `body` (bytes) to `path`. `host` without
         a port, `nonce` from 0 to 2**31 - 2."""
+        # Loaded for each request.
+        from iothub import text_signing
+
+        let_go("iothub.text_signing")
+        let_go("iothub.signing")
         if self._algorithm == RSA:
             from iothub import rsa
 
             message = text_signing.http_string_to_sign(host, path, RSA, timestamp_s, nonce, body)
+            let_go("iothub.rsa")
             signature = rsa.sign(rsa.private_key(self._key), message, self._between)
             signature = binascii.b2a_base64(signature)[:-1]
         else:
