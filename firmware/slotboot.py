@@ -4,8 +4,12 @@ the slots, which no update replaces.
 A slot is one file, /slots/a or /slots/b, read as a file system at /slot; /slots/base is what
 provisioning wrote: identity, MQTT and update, for when no slot is good. Which one starts says the
 journal "slots" in /state (iothub/store/journal.py has the format, iothub/update/slots.py the other
-half of the states). Each start is counted in it before it begins, so that what hangs, fails or
-takes the power down with it is given up in the end.
+half of the states).
+
+A start is counted before it begins, so that what hangs, fails or takes the power down with it is
+given up in the end. Counted is each of a version on trial, and each after a reset of a version
+that net/updates.py watches, which has the watchdog, too. Of any other only the failures that run()
+sees are counted: nobody ever confirms it, and it may reset the chip as it likes.
 """
 
 import json
@@ -35,6 +39,8 @@ _WATCHDOG_MS = const(8000)  # an RP2040 counts 8,388 ms at most
 # register, join Wi-Fi, sign with RSA, each longer than the chip can count.
 _START_S = const(120)
 _PAUSE_MS = const(5000)  # before a failed application starts again: time for Ctrl-C
+# From a reset of the chip to here. Later it is a soft reset, which is a person's.
+_BOOT_MS = const(10000)
 
 # What does not count as a start that failed: the power came, or a sleep ended.
 _POWER_ON = const(1)
@@ -54,6 +60,7 @@ _ENTRY_BYTES = const(8)
 _BUFFER_BYTES = const(512)
 
 _running = ""
+_is_guarded = False  # has the watchdog
 _timer = None  # kept: one that is collected ticks no more
 
 
@@ -171,19 +178,25 @@ class Record:
 def choose(root="", cause=_POWER_ON):
     """(name, Slot) of what to start; ("", None) when nothing can be. `cause`: why the chip was
     reset. Counts the start."""
+    global _is_guarded
     record = Record(root + "/state")
     state: dict = {"slot": "a", "phase": CONFIRMED, "good": "a", "tries": 0}
     state.update(record.state)
     record.state = state
     slot = None
+    is_reset = cause not in (_POWER_ON, _DEEP_SLEEP)
+    if not is_reset and state["phase"] == CONFIRMED and state["tries"] and not _watched(state):
+        state["tries"] = 0
+        record.save()
     while slot is None and state["phase"] != SAFE:
-        if state["phase"] == TRIAL or cause not in (_POWER_ON, _DEEP_SLEEP):
+        is_counted = state["phase"] == TRIAL or (is_reset and _watched(state))
+        if is_counted or state["tries"] >= MAX_TRIES:
             if cause == _WATCHDOG and not state.get("why"):
                 state["why"] = "it hung, or reset the chip"
             if state["tries"] >= MAX_TRIES:
                 _give_up(state)
                 record.save()
-                cause = _POWER_ON  # the next one did not fail
+                is_reset = False  # the next one did not fail
                 continue
             state["tries"] += 1
             state["causes"] = (state.get("causes") or [])[-MAX_TRIES:] + [cause]
@@ -197,9 +210,15 @@ def choose(root="", cause=_POWER_ON):
             state["why"] = "its file is damaged"
             _give_up(state)
             record.save()
+    _is_guarded = slot is None or state["phase"] == TRIAL or _watched(state)
     if slot is None:
         return _base(root)
     return state["slot"], slot
+
+
+def _watched(state):
+    """An update came with net/updates.py, and only that confirms one."""
+    return bool(state.get(state["slot"])) or state.get("watched") == state["slot"]
 
 
 def _base(root):
@@ -226,37 +245,43 @@ def _give_up(state):
 def begin():
     """Mounts what is to start; run() starts it."""
     global _running
+    from time import ticks_ms
+
     import machine
     import vfs
 
+    is_soft = ticks_ms() > _BOOT_MS  # type: ignore[operator]  # stubs: a number of its own kind
     try:
-        _running, slot = choose("", machine.reset_cause())
+        _running, slot = choose("", _POWER_ON if is_soft else machine.reset_cause())
     except Exception as e:
         sys.print_exception(e)
         _running, slot = _base("")
     if slot is None:
         print("slotboot: nothing to start. Write the board again: make flash")
         return
+    if is_soft and _is_guarded:
+        _feed_for(-1)  # it still runs, and perhaps the REPL is all that follows
     vfs.mount(slot, "/slot")
     sys.path[:] = ["/slot", ".frozen"]
 
 
 def run():
-    """Runs the module `main` of what begin() mounted, under the watchdog. Does not return: what
-    ends or fails is started again. Ctrl-C leads to the REPL, where the watchdog is fed."""
+    """Runs the module `main` of what begin() mounted. Does not return: what ends or fails is
+    started again. Ctrl-C leads to the REPL, where the watchdog is fed."""
     if not _running:
         return
     from time import sleep_ms
 
-    from machine import WDT, reset
+    from machine import reset
 
-    watchdog = WDT(timeout=_WATCHDOG_MS)
-    _feed_for(watchdog, _START_S)
+    if _is_guarded:
+        _feed_for(_START_S)
     why = "the application ended"
     try:
         __import__("main")
     except KeyboardInterrupt:
-        _feed_for(watchdog, -1)
+        if _is_guarded:
+            _feed_for(-1)
         return
     except BaseException as e:
         sys.print_exception(e)
@@ -264,16 +289,20 @@ def run():
     print("slotboot: %s: %s. It starts again" % (_running, why))
     if _running != "base":
         note(why)
-    watchdog.feed()
+    if _is_guarded:
+        _feed_for(-1)
     sleep_ms(_PAUSE_MS)
     reset()
 
 
-def _feed_for(watchdog, seconds):
-    """Feeds the watchdog once a second, so often; -1: for ever."""
+def _feed_for(seconds):
+    """Starts the watchdog and feeds it once a second, so often; -1: for ever."""
     global _timer
-    from machine import Timer
+    from machine import WDT, Timer
 
+    watchdog = WDT(timeout=_WATCHDOG_MS)
+    if _timer:
+        _timer.deinit()
     left = [seconds]
 
     def feed(timer):
@@ -288,7 +317,10 @@ def _feed_for(watchdog, seconds):
 
 
 def note(why, root=""):
-    """Remembers why the running slot failed, for the report."""
+    """Remembers why the running slot failed, for the report, and counts what was not."""
     record = Record(root + "/state")
-    record.state["why"] = why[:_MAX_WHY]
+    state = record.state
+    state["why"] = why[:_MAX_WHY]
+    if not _is_guarded:
+        state["tries"] = state.get("tries", 0) + 1
     record.save()

@@ -6,6 +6,7 @@ import json
 
 from iothub import IoTHubError
 
+from app import updates
 from app.console import say
 from app.sensor import Room
 
@@ -67,8 +68,9 @@ class Thermostat:
         except IoTHubError as e:
             say("%s %d lost: %s" % (kind, self._sequence, e))
 
-    async def run(self):
+    async def run(self, alive):
         while True:
+            alive()
             await self.read_and_publish()
             await asyncio.sleep_ms(self._settings["interval_ms"])
 
@@ -76,7 +78,7 @@ class Thermostat:
 async def run(device):
     """Runs the application beside the device, until the device stops."""
     thermostat = Thermostat(device)
-    application = asyncio.create_task(thermostat.run())
+    application = asyncio.create_task(thermostat.run(updates.begin(device)))
     try:
         await device.run()
     finally:

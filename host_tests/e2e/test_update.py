@@ -124,10 +124,13 @@ class Desk:
         release = Release(0, product, board_field(BOARD), version, sequence)
         files = self.firmware | {MAIN: compiled(main)}
         packed = pack_bundle(BOARD, files, release, self.keys)
+        await self.upload(version, packed.content)
 
+    async def upload(self, version: str, packed: bytes) -> None:
         async def content() -> AsyncIterator[bytes]:
-            yield packed.content
+            yield packed
 
+        product = self.identity.product_id
         updates = self.hub.broker.updates
         await updates.library.add(product, version, content())
         updates.roll_out(product, version, plain_http=True)
@@ -299,6 +302,42 @@ def test_a_version_of_which_a_task_hangs_goes_by_itself(tmp_path, firmware, keys
         async with desk.board() as board:
             runs = await board.expect("runs")
             assert runs["rolled_back"] == "the task sensor made no progress"
+
+    at_desk(tmp_path, firmware, keys, scenario)
+
+
+def test_power_lost_before_the_cloud_knew_of_the_confirmation(tmp_path, firmware, keys):
+    async def scenario(desk: Desk) -> None:
+        await desk.roll_out("1.1", 1, program(NO_CHECK))
+        await desk.install()
+        installed = {path: path.read_bytes() for path in (desk.flash / "state").glob("ota.*")}
+        assert installed
+        async with desk.board() as board:
+            assert await desk.runs(board) == ("b", "1.1", True)
+            await until(lambda: desk.reported == "1.1")
+        for path, content in installed.items():
+            path.write_bytes(content)
+        await desk.roll_out("1.2", 2, program(NO_CHECK))
+        await desk.install()
+        async with desk.board() as board:
+            assert await desk.runs(board) == ("a", "1.2", True)
+
+    at_desk(tmp_path, firmware, keys, scenario)
+
+
+def test_the_sample_application_updates_itself(tmp_path, firmware, keys):
+    async def scenario(desk: Desk) -> None:
+        # What is provisioned and what is rolled out: firmware/main.py and firmware/app.
+        (desk.flash / "slots/a").write_bytes(slot_file(application_files(firmware, None)))
+        release = (BOARD, firmware, Release(0, desk.identity.product_id, BOARD.build, "1.1", 1))
+        await desk.upload("1.1", pack_bundle(*release, keys).content)
+        async with desk.board(POWER_ON) as board:
+            await board.expect("reset", START_TIMEOUT_S)
+        assert desk.reported == "1.0"
+        async with desk.board() as board:
+            assert (await board.expect("starts"))["name"] == "b"
+            await until(lambda: desk.update.state == "done")
+            await until(lambda: desk.reported == "1.1")
 
     at_desk(tmp_path, firmware, keys, scenario)
 

@@ -104,3 +104,13 @@ class SimulatedBoard:
             self.running = "ota_0" if label == "ota_1" else "ota_1"
             self.otadata = (self.running, "valid")
         return slotboot.choose(self.root, cause)[0]
+
+    def fail_at_start(self, cause):
+        """The same, and what starts raises."""
+        name = self.start(cause)
+        if name != "base":
+            slotboot.note("it raised", self.root)
+        return name
+
+    def record(self):
+        return slotboot.Record(self.root + "/state").state

@@ -64,8 +64,11 @@ def test_a_new_board_runs_what_was_provisioned():
         place = board.slots()
         assert not place.on_trial
         assert (place.version, place.tries, place.rolled_back) == ("", 0, None)
+        changes = board.record()
+        assert changes["watched"] == "a"
         place.confirm()
-        assert board.tree.names("/state") == [], "nothing to write"
+        board.slots()
+        assert board.record() == changes, "nothing more to write"
 
 
 def test_an_update_runs_on_trial_and_is_confirmed():
@@ -129,8 +132,9 @@ def test_a_confirmed_slot_that_goes_bad_is_given_up_too():
         board.start()
         board.slots().confirm()
         assert [board.start(WATCHDOG) for _ in range(5)] == ["b"] * 3 + ["a"] * 2
-        # So is the other one, when nothing confirms it.
-        assert [board.start(WATCHDOG) for _ in range(3)] == ["a", "a", "base"]
+        # So is the other one, once it began to watch itself.
+        board.slots()
+        assert [board.start(WATCHDOG) for _ in range(4)] == ["a"] * 3 + ["base"]
         place = board.slots()
         assert not place.on_trial
         # From base, an update brings the device back.
@@ -138,6 +142,21 @@ def test_a_confirmed_slot_that_goes_bad_is_given_up_too():
         assert board.start() == "a"
         board.slots().confirm()
         assert board.start() == "a"
+
+
+def test_what_nobody_watches_may_reset_the_chip():
+    with OnBoard() as board:
+        for _ in range(10):
+            assert board.start(WATCHDOG) == "a"
+        # But not fail for ever.
+        assert [board.fail_at_start(WATCHDOG) for _ in range(4)] == ["a"] * 3 + ["base"]
+
+
+def test_power_makes_good_what_nobody_watches():
+    with OnBoard() as board:
+        for _ in range(5):
+            assert [board.fail_at_start(WATCHDOG) for _ in range(2)] == ["a"] * 2
+            assert board.start(1) == "a"
 
 
 def test_power_that_comes_back_is_no_failure():
@@ -149,6 +168,7 @@ def test_power_that_comes_back_is_no_failure():
 
 def test_a_confirmation_forgets_failed_starts():
     with OnBoard() as board:
+        board.slots()
         for _ in range(5):
             for _ in range(3):
                 assert board.start(WATCHDOG) == "a"

@@ -43,6 +43,9 @@ class Updates:
         spawn(self.watch.run())
         device.ota.start(slots.version or version, slots)
         device.ota.on_installed(self._restart)
+        if not slots.on_trial and slots.rolled_back is None:
+            # The power may have failed between confirm() and the cloud's knowing.
+            spawn(device.ota.settle())
 
     def _heard(self, what, detail):
         if what == OFFLINE and detail is not None:

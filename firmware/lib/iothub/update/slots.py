@@ -33,7 +33,7 @@ PARTITION = "partition"
 _DOWNLOAD = "/slots/download"
 _KEYS = "/slots/keys"
 _NEW_KEYS = "/slot/update.keys"  # a bundle may bring the next ones
-_BASE = "/slots/base"
+_SLOTS = "/slots"
 _BLOCK_BYTES = const(4096)
 _SPARE_BYTES = const(16384)  # what the file system itself and the journals may need meanwhile
 _LABEL = const(4)  # in Partition.info()
@@ -54,7 +54,7 @@ class Slots:
         self._product = product
         self._unsigned = unsigned
         self._partition = chip.spare_partition()
-        self._has_slots = self._tree.size(_BASE) >= 0
+        self._has_slots = bool({"a", "b", "base"} & set(self._tree.names(_SLOTS)))
         if not self._has_slots and self._partition is None:
             raise UpdateError(
                 "this firmware has room for one application only; flash one with two"
@@ -64,6 +64,10 @@ class Slots:
         self._state = json.loads(record) if record else {}
         self._application = None
         self._see_partition()
+        if self._has_slots and self._slot and self._state.get("watched") != self._slot:
+            # From now on each start after a reset is counted, and someone is here to confirm it.
+            self._state["watched"] = self._slot
+            self._save()
 
     # What net/ota.py calls
 
