@@ -136,7 +136,7 @@ def test_an_update_as_it_should_be(at_the_desk, tls):
             device.tell("settle")
             await device.expect("settled")
             await until(lambda: desk.cloud.states[-1] == "done")
-            assert desk.cloud.versions[-1] == "0.2"
+            await until(lambda: desk.cloud.versions[-1] == "0.2")
         async with desk.device.start("0.2") as device:
             await device.expect("online")
             device.tell("settle")

@@ -85,17 +85,19 @@ async def _take(ota, asked, writer, source):
     told_ms = began_ms = ticks_ms()
     began_at = writer.taken
     readinto = source.client.readinto
+    space, took = writer.space, writer.took
     try:
         while not writer.is_complete:
-            count = await readinto(writer.space())
+            count = await readinto(space())
             if not count:
                 if writer.taken == began_at:
                     raise LinkError("the body is empty")
                 return
-            is_block = writer.took(count)
+            if not took(count):
+                continue
             now_ms = ticks_ms()
             elapsed_ms = ticks_diff(now_ms, told_ms)
-            if not is_block or (elapsed_ms < _TURN_MS and not ota.bytes_per_s):
+            if elapsed_ms < _TURN_MS and not ota.bytes_per_s:
                 continue
             told_ms = now_ms
             ota.progress(writer.taken, elapsed_ms)

@@ -69,14 +69,13 @@ class Client:
     async def readinto(self, buf):
         """Fills the front of `buf` with what comes next of the body; how many bytes, 0 at its
         end. Raises LinkError."""
-        view = memoryview(buf)
         try:
-            count = self._body_now(view)
+            count = self._body_now(buf)
             if count is None:
                 self._begin(HTTP_STALL_MS)
                 while count is None:
                     await self._wait()
-                    count = self._body_now(view)
+                    count = self._body_now(buf)
             return count
         except BaseException as e:
             raise self._failed(e)
@@ -162,7 +161,7 @@ class Client:
             else:
                 await self._wait()
 
-    def _body_now(self, view):
+    def _body_now(self, buf):
         """What readinto() gives, or None if nothing is there now."""
         response = self.response
         while not response.left:
@@ -171,13 +170,16 @@ class Client:
                 return 0
             if not self._framing():
                 return None
-        count = min(len(view), response.left)
+        count = len(buf)
+        if count > response.left:
+            count = response.left
+            buf = memoryview(buf)[:count]
         if self._at < self._end:
             count = min(count, self._end - self._at)
-            view[:count] = memoryview(self._rx)[self._at : self._at + count]
+            buf[:count] = memoryview(self._rx)[self._at : self._at + count]
             self._at += count
         else:
-            count = self._stream.readinto(view if count == len(view) else view[:count])
+            count = self._stream.readinto(buf)
             if count is None:
                 return None
             if not count:

@@ -42,7 +42,7 @@ class Writer:
 
     @property
     def is_complete(self):
-        return self.taken >= self.image_bytes and bool(self.tail)
+        return self.taken >= self.image_bytes and self.tail != b""
 
     def take_tail(self, tail):
         """The trailer (bytes), before the rest. Raises UpdateError."""
