@@ -61,7 +61,7 @@ def deploy(board: RunningBoard, slot: bytes) -> Deployed:
             hint = "Run it again; what ran before still starts. If it repeats, the flash is worn."
             raise BoardError(_PHASE, "the slot is not as it was sent", hint)
     wanted = {**state, "slot": target, "phase": _CONFIRMED, "good": good + target}
-    wanted.update(tries=0, why="", causes=[])
+    wanted.update(tries=0, why="", causes=[], watched="")
     if board.call("save", wanted) != wanted:
         hint = "Remove files of yours; what ran before still starts."
         raise BoardError(_PHASE, "the record of the slots was not written", hint)
