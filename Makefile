@@ -1,6 +1,6 @@
 # The only commands a person must know. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help boards demo example flash erase provision deploy mip repl logs ota-keys ota-pack hub test sweep check bench size doctor trust sign lock clean
+.PHONY: help boards demo example flash erase provision deploy mip pico repl logs ota-keys ota-pack hub test sweep check bench size doctor trust sign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -74,6 +74,9 @@ deploy: $(READY) $(UMQTT) ## Put the compiled application onto a board, what cha
 
 mip: $(READY) $(UMQTT) ## Make packages for MicroPython's installer in build/mip (ARGS="--url ...")
 	@$(BIN)/python -m tools.mip $(ARGS)
+
+pico: $(READY) $(UMQTT) ## Boot the firmware on an emulated Pico W, connected to a hub, and open its REPL
+	@$(BIN)/python -m tools.emulated $(ARGS)
 
 repl: $(READY) ## Talk to the interpreter on a board (PORT=)
 	@$(BIN)/python -m tools.repl repl $(if $(PORT),--port "$(PORT)") $(ARGS)

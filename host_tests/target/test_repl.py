@@ -53,7 +53,7 @@ def test_logs_show_lines_as_they_come_and_wait_for_a_board_that_restarts(tmp_pat
         with RunningBoard.opened(desk.port) as board:
             board.write("/main.py", b"for i in range(3): print('line', i, '\\u6e29')\n")
         lines: list[str] = []
-        following = threading.Thread(target=follow, args=(desk.port, lines.append, 3.0))
+        following = threading.Thread(target=follow, args=(desk.port, lines.append, 1.8))
         following.start()
         time.sleep(0.5)
         desk.restart()
