@@ -12,6 +12,7 @@ from iothub.mqtt.engine import CLOSED, LEGAL_PACKETS, LOGGING_IN, ONLINE, Engine
 from iothub.services.ntp import Ntp
 from iothub.store.queue import RamQueue
 from iothub.timeouts import TIME_ANSWER_MS
+from iothub.update import download
 
 from host_tests.unit.house.constants import ROOT, integer_constants, tracked_files
 from host_tests.unit.house.markdown import Paper, unquoted
@@ -365,6 +366,20 @@ def test_a_diagram_is_its_table(title):
     assert [constants[name] for name in names] == list(range(len(followers)))
     expected = {(names[i], after) for i, states in enumerate(followers) for after in states}
     assert {(start, end) for start, end, _ in ARCHITECTURE.diagram(title)} == expected
+
+
+def test_the_table_of_answers_is_the_code():
+    names = list(integer_constants(LIBRARY / "update/download.py"))
+    behaviours, events = names[: names.index("PART")], names[names.index("PART") :]
+    expected = [
+        (events[number], behaviours[behaviour], str(code))
+        for number, (behaviour, code, _) in enumerate(download.BEHAVIOUR)
+    ]
+    rows = [
+        (unquoted(event), unquoted(then), code)
+        for event, _, then, code in ARCHITECTURE.table("Event")
+    ]
+    assert rows == expected
 
 
 def ntp_event(ntp, label):
