@@ -54,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("--version", required=True, help="as the device will report it")
     pack.add_argument("--sequence", type=int, help="grows with each release; default: Unix time")
     pack.add_argument("--image", type=Path, help="ESP32: a .bin of MicroPython, as published")
+    pack.add_argument(
+        "--without",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="leave away: umqtt, iothub/net/coap",
+    )
     pack.add_argument("--unsigned", action="store_true", help="for devices that accept it only")
     pack.add_argument("--output", type=Path, help="default: build/ota/BOARD-VERSION.ota")
     pack.set_defaults(run=_pack)
@@ -88,7 +95,7 @@ def _pack(options: argparse.Namespace) -> None:
         if options.image is None:
             compiled = compiled_firmware(board)
             progress.update(task, advance=1, description="packing")
-            packed = pack_bundle(board, compiled, release, keys)
+            packed = pack_bundle(board, compiled, release, keys, tuple(options.without))
         else:
             progress.update(task, advance=1, description="taking the application out")
             micropython, packed = pack_application(board, options.image, release, keys)

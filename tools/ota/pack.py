@@ -68,9 +68,20 @@ def compiled_firmware(board: Board) -> dict[str, bytes]:
     return files
 
 
-def application_files(compiled: dict[str, bytes], keys: KeyPair | None) -> dict[str, bytes]:
-    """What of the firmware goes into a slot."""
-    files = {path: code for path, code in compiled.items() if path not in _OUTSIDE}
+def application_files(
+    compiled: dict[str, bytes], keys: KeyPair | None, without: tuple[str, ...] = ()
+) -> dict[str, bytes]:
+    """What of the firmware goes into a slot; `without` are beginnings of paths that do not."""
+    unknown = [start for start in without if not any(path.startswith(start) for path in compiled)]
+    if unknown:
+        raise OtaError(
+            f"nothing begins with {', '.join(unknown)}", "Paths are as iothub/net/coap."
+        )
+    files = {
+        path: code
+        for path, code in compiled.items()
+        if path not in _OUTSIDE and not path.startswith(without)
+    }
     files.pop(_BASE_MAIN, None)
     if keys is not None:
         files[KEYS_FILE] = keys.public_file()
@@ -89,10 +100,14 @@ def base_files(compiled: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def pack_bundle(
-    board: Board, compiled: dict[str, bytes], release: Release, keys: KeyPair | None
+    board: Board,
+    compiled: dict[str, bytes],
+    release: Release,
+    keys: KeyPair | None,
+    without: tuple[str, ...] = (),
 ) -> Packed:
     """Signed with the key in use, unless there are none. Raises OtaError."""
-    files = application_files(compiled, keys)
+    files = application_files(compiled, keys, without)
     slot = slot_file(files)
     image = bundle(slot)
     _check_room(board, [len(slot_file(base_files(compiled))), len(slot), len(slot), len(image)])
@@ -133,4 +148,7 @@ def _check_room(board: Board, sizes: list[int]) -> None:
     wanted_bytes = sum(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES for size in sizes)
     if wanted_bytes > room_bytes:
         reason = f"base, two slots and a download need {wanted_bytes} bytes"
-        raise OtaError(reason, f"{board.key} has {room_bytes} for them. Leave files away.")
+        hint = (
+            f"{board.key} has {room_bytes} for them. Leave away what it does not use: --without."
+        )
+        raise OtaError(reason, hint)

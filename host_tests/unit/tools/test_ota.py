@@ -181,6 +181,22 @@ def test_base_two_slots_and_a_download_must_fit(keys, compiled):
     assert filesystem_bytes(read_board("esp32")) == 448 * 1024
 
 
+UNUSED = (
+    "umqtt", "iothub/net/mqtt", "iothub/net/coap", "iothub/services/coap", "iothub/codec/coap",
+    "iothub/doctor", "iothub/net/repl", "iothub/net/iotmq", "iothub/net/websocket",
+    "iothub/codec/websocket", "iothub/services/gateway",
+)  # fmt: skip
+
+
+def test_what_a_device_does_not_use_is_left_away(keys, compiled):
+    esp32 = read_board("esp32")
+    packed = pack_bundle(esp32, compiled, RELEASE, keys, UNUSED)
+    assert not [path for path in packed.files if path.startswith(UNUSED)]
+    assert "iothub/net/ota.mpy" in packed.files
+    with pytest.raises(OtaError, match="nothing begins with nonsense"):
+        pack_bundle(esp32, compiled, RELEASE, keys, ("nonsense",))
+
+
 @pytest.mark.parametrize("path", ["../main.mpy", "/main.mpy", "a//b", "a b", "é", "x" * 65])
 def test_a_path_no_board_takes_is_told(path):
     with pytest.raises(OtaError, match="a board takes no file"):
