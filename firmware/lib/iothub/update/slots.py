@@ -147,6 +147,12 @@ class Slots:
         """Starts since the last confirmation."""
         return self._state.get("tries", 0)
 
+    @property
+    def causes(self):
+        """Why the chip was reset before the last counted starts (machine.reset_cause()), oldest
+        first; kept until the next update."""
+        return self._state.get("causes") or []
+
     def confirm(self):
         """What runs is good: it stays, and nothing older than it is taken any more."""
         state = self._state
