@@ -91,7 +91,7 @@ class Config:
                 if default is _REQUIRED:
                     raise BadInput(name, "is missing")
                 value = default
-            elif type(value) is not wanted:
+            elif type(value) is not wanted and not (name == "network" and type(value) is list):
                 raise BadInput(name, "must be of type " + wanted.__name__)
             if not name.endswith("_secret"):
                 setattr(self, name, value)

@@ -24,13 +24,13 @@ _POLL_MS = const(50)
 _COLUMN = const(15)
 
 
-def run(path="device.json", chip=None):
+def run(path="device.json", chip=None, network=None):
     """Examines the device of a configuration file, prints what it finds, and returns whether all
-    is well. `chip` replaces iothub.port. No secret is printed."""
+    is well. `chip` replaces iothub.port, `network` is as Device has it. No secret is printed."""
     if chip is None:
         from iothub import port as chip
 
-    examination = _Examination(path, chip)
+    examination = _Examination(path, chip, network)
     stages = [
         ("configuration", examination.configuration),
         ("network", examination.network),
@@ -70,22 +70,23 @@ class _Client(MQTTClient):
 class _Examination:
     """A stage returns what it found, in words, or raises."""
 
-    def __init__(self, path, chip):
+    def __init__(self, path, chip, network):
         self._path = path
         self._chip = chip
+        self._network = network
         self._failure = None  # of the one attempt to connect, until its stage comes
 
     def configuration(self):
         self._config = config = configuration.load(self._path)
-        network = self._chip.Network(config.network)
-        self._access = Access(config, network, self._chip)
+        self._network = self._network or self._chip.Network(config.network)
+        self._access = Access(config, self._network, self._chip)
         self._endpoint = self._access.endpoint
         return "%s/%s by %s" % (config.product_id, config.device_name, self._access.transport)
 
     def network(self):
         if self._endpoint.network is not None:
             asyncio.run(self._endpoint.network.up())
-        return "up"
+        return self._network.status()
 
     def name(self):
         transport.resolve(self._endpoint.host, self._endpoint.port)

@@ -5,6 +5,10 @@ from iothub.compat import const
 # Joining a Wi-Fi network, and how often to look whether it worked.
 WIFI_JOIN_MS = const(20000)
 WIFI_POLL_MS = const(100)
+# From the start of a device that sleeps (cycle.py) until it sleeps again, whatever happens.
+AWAKE_MS = const(60000)
+# What the sleep after failed wakes grows by at most.
+SLEEP_LAST_MS = const(6 * 3600 * 1000)
 # Opening a TCP connection, from the first packet to an established one.
 TCP_CONNECT_MS = const(15000)
 # The opening handshake of WebSocket, which includes the one of TLS below it.

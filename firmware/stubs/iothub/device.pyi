@@ -38,11 +38,17 @@ class Device:
     rrpc: Rrpc
     shadow: Shadow
     def __init__(
-        self, config: Config, on_event: Callable[[int, Any], object] | None = None
+        self,
+        config: Config,
+        on_event: Callable[[int, Any], object] | None = None,
+        network: Any = None,
     ) -> None: ...
     @classmethod
     def from_file(
-        cls, path: str = "device.json", on_event: Callable[[int, Any], object] | None = None
+        cls,
+        path: str = "device.json",
+        on_event: Callable[[int, Any], object] | None = None,
+        network: Any = None,
     ) -> Device: ...
     async def run(self) -> None: ...
     async def stop(self) -> None: ...

@@ -24,6 +24,9 @@ class Chip:
             if _network_error:
                 raise LinkError(_network_error, NETWORK, 113)
 
+        def status(self):
+            return "up"
+
     @staticmethod
     def rtc_unix_s():
         return _clock_unix_s

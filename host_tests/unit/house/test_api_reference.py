@@ -13,7 +13,7 @@ from host_tests.unit.house.test_readme_examples import PRINTED_DEVICE, desk, dev
 PAPERS = [Paper(ROOT / f"docs/api{language}.md") for language in ("", ".zh-CN")]
 EVENT_HEADERS = ("Event", "事件")
 STUBS = public_api.stubs()
-EVENT_MODULES = [f"iothub.{name}" for name in ("mqtt.engine", "net.session", "net.services")]
+EVENT_MODULES = ("mqtt.engine", "net.session", "net.services", "port.joining", "device")
 CLASSES = {
     name: (stub, found)
     for stub in STUBS.values()
@@ -73,8 +73,9 @@ def test_every_public_call_is_there_as_the_stubs_have_it(language):
 
 @each_language
 def test_every_event_is_there_with_its_number(language):
-    events = {}
-    for module in [*EVENT_MODULES, "iothub.device"]:
+    asleep = integer_constants(public_api.source_of("iothub.cycle"))["ASLEEP"]
+    events = {"ASLEEP": ("iothub.cycle", str(asleep))}
+    for module in (f"iothub.{name}" for name in EVENT_MODULES):
         values = integer_constants(public_api.source_of(module))
         public = {name for name in STUBS[module].constants if not name.startswith("_")}
         events |= {name: (module, str(values[name])) for name in public}

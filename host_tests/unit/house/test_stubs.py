@@ -23,7 +23,6 @@ BETWEEN_MODULES = {
     "Session": {"deliver", "acknowledged", "report", "write", "engine"},
     "SubDevice": {"enter"},
     "Task": {"alive_ms"},
-    "Updates": {"slots"},
 }
 # Of every service: what its driver calls and reads (services/service.py).
 OF_DRIVERS = {"connected", "closed", "advance", "received", "qos", "pattern", "malformed"}

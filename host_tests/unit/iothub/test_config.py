@@ -56,7 +56,7 @@ BAD: tuple = (
     ("coap", {"port": 65536}),
     ("update", {"unsigned": True}),
     ("update", {"accept_unsigned_images": 1}),
-    ("network", []),
+    ("network", 5),
     ("network", "wifi"),
     ("app", 5),
     ("device_secrets", PSK),
@@ -215,3 +215,9 @@ def test_where_http_and_coap_go():
     coap = {"transport": "udp", "host": "127.0.0.1", "port": 5683}
     made = Config(_with(http=http, coap=coap))
     assert made.http == http and made.coap == coap
+
+
+def test_a_list_of_networks_is_passed_on():
+    several = [{"ssid": "home"}, {"ssid": "office"}]
+    assert Config(_with(network=several)).network == several
+    assert raises(BadInput, Config, _with(app=several)).field == "app"

@@ -108,7 +108,10 @@ class DeviceLog(service.Log):
 
 
 def _secrets(config):
-    found = [config["network"].get("password")]
+    networks = config["network"]
+    found = []
+    for each in networks if isinstance(networks, list) else [networks]:
+        found.append(each.get("password"))
     if config["secret"] is not None:
         found.append(config["secret"].text.decode())
     return [secret for secret in found if isinstance(secret, str)]

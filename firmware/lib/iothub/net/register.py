@@ -137,7 +137,7 @@ async def from_file(path, storage, network=None, chip=None, disk=None):
     return fields
 
 
-def run(path, port):
+def run(path, port, network=None):
     """from_file() for a caller that is no coroutine. `port` is the module."""
     try:
         running = asyncio.current_task() is not None
@@ -146,7 +146,8 @@ def run(path, port):
     if running:
         raise BadInput("product_secret", "asyncio runs already; await net.register.from_file()")
     fields = _parsed(Disk().read(path)) or {}
-    network = port.Network(fields.get("network", {})) if "network" in fields else None
+    if network is None and "network" in fields:
+        network = port.Network(fields["network"])
     try:
         return asyncio.run(from_file(path, port.storage(), network, port))
     finally:

@@ -1,6 +1,6 @@
 """What differs from chip to chip, behind one set of names:
 
-Network(settings)     the link: `await Network(...).up()` returns when IP works, raises LinkError
+Network(settings)     the link, as port/interface.py describes it
 set_rtc(unix_s)       gives the chip's clock the time, for file dates and TLS
 rtc_unix_s()          what the chip's clock says, right or not
 storage()             where state is kept over a reset (port/files.py)

@@ -1,10 +1,13 @@
-"""Joins a Wi-Fi network."""
+"""Joins a network: Wi-Fi, or whatever else MicroPython's `network` has."""
 
 import asyncio
 from time import ticks_diff, ticks_ms
 
 from iothub.errors import NETWORK, LinkError
 from iothub.timeouts import WIFI_JOIN_MS, WIFI_POLL_MS
+
+# What on_event tells when a network was joined: status(), in words.
+NETWORK_UP = -6
 
 # WLAN.status() in words: the rp2 port's numbers, then the ESP32's (ESP-IDF reason codes).
 _REASONS = {
@@ -16,18 +19,71 @@ _REASONS = {
     203: "association failed",
     204: "wrong password or weak signal",
 }
+_NOT_SEEN_DBM = -999
 
 
-async def join(wlan, ssid, password):
-    """`wlan` is a network.WLAN. Raises LinkError with the reason in words."""
+async def join(wlan, known):
+    """`wlan` is a network.WLAN, `known` a list of {"ssid", "password"}: tried from the strongest
+    to the weakest, then those that do not show themselves. Raises LinkError with the reason of
+    each in words."""
     wlan.active(True)
-    wlan.connect(ssid, password)
+    reasons = []
+    for each in _by_strength(wlan, known) if len(known) > 1 else known:
+        wlan.connect(each["ssid"], each.get("password", ""))
+        reason = await wait(wlan)
+        if reason is None:
+            return
+        wlan.disconnect()
+        reasons.append(reason if len(known) == 1 else each["ssid"] + ": " + reason)
+    raise LinkError("Wi-Fi: " + "; ".join(reasons), NETWORK, 113)
+
+
+async def wait(nic):
+    """Until it is connected: None, or the reason why it is not, in words."""
     started_ms = ticks_ms()
-    while not wlan.isconnected():
+    while not nic.isconnected():
         await asyncio.sleep_ms(WIFI_POLL_MS)
-        reason = _REASONS.get(wlan.status())
+        reason = _REASONS.get(nic.status())
         if reason is None and ticks_diff(ticks_ms(), started_ms) > WIFI_JOIN_MS:
             reason = "no connection in time"
         if reason is not None:
-            wlan.disconnect()
-            raise LinkError("Wi-Fi: " + reason, NETWORK, 113)
+            return reason
+    return None
+
+
+def _by_strength(wlan, known):
+    strength_dbm: dict = {}
+    try:
+        for found in wlan.scan():
+            ssid = bytes(found[0])
+            strength_dbm[ssid] = max(found[3], strength_dbm.get(ssid, _NOT_SEEN_DBM))
+    except OSError:
+        pass  # as they are written down, then
+    order = []
+    for i in range(len(known)):
+        weakness = -strength_dbm.get(known[i]["ssid"].encode(), _NOT_SEEN_DBM)
+        order.append((weakness, i))
+    return [known[i] for _, i in sorted(order)]
+
+
+def described(nic):
+    """What it is connected to, in words."""
+    if not nic.isconnected():
+        return "not connected"
+    words = []
+    # What an interface has of these: Wi-Fi all, others the address.
+    for ask in (
+        lambda: nic.config("ssid"),
+        lambda: "%d dBm" % nic.status("rssi"),
+        lambda: nic.ifconfig()[0],
+    ):
+        try:
+            words.append(ask())
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass
+    return ", ".join(words)
+
+
+def tell(told, nic):
+    if told is not None:
+        told(NETWORK_UP, described(nic))

@@ -12,11 +12,14 @@ feeds = 0
 
 
 class Network:
-    def __init__(self, settings):
+    def __init__(self, settings, told=None):
         pass
 
     async def up(self):
         pass
+
+    def status(self):
+        return "up"
 
 
 def set_rtc(unix_s):
