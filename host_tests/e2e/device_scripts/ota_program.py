@@ -67,8 +67,16 @@ class Counted(http.Client):
     total = 0
 
     async def readinto(self, buf):
+        before = Counted.total
         count = await super().readinto(buf)
-        self._count(count)
+        if Counted.total == before:  # else it was there at once, and read_now() counted it
+            self._count(count)
+        return count
+
+    def read_now(self, buf):
+        count = super().read_now(buf)
+        if count:
+            self._count(count)
         return count
 
     async def read(self, max_bytes):

@@ -84,11 +84,13 @@ async def _take(ota, asked, writer, source):
     """Takes a body, or some of it. Raises LinkError, also when it is empty."""
     told_ms = began_ms = ticks_ms()
     began_at = writer.taken
-    readinto = source.client.readinto
+    read_now = source.client.read_now
     space, took = writer.space, writer.took
     try:
         while not writer.is_complete:
-            count = await readinto(space())
+            count = read_now(space())
+            if count is None:
+                count = await source.client.readinto(space())
             if not count:
                 if writer.taken == began_at:
                     raise LinkError("the body is empty")

@@ -69,14 +69,21 @@ class Client:
     async def readinto(self, buf):
         """Fills the front of `buf` with what comes next of the body; how many bytes, 0 at its
         end. Raises LinkError."""
-        try:
-            count = self._body_now(buf)
-            if count is None:
-                self._begin(HTTP_STALL_MS)
+        count = self.read_now(buf)
+        if count is None:
+            self._begin(HTTP_STALL_MS)
+            try:
                 while count is None:
                     await self._wait()
                     count = self._body_now(buf)
-            return count
+            except BaseException as e:
+                raise self._failed(e)
+        return count
+
+    def read_now(self, buf):
+        """The same without waiting: None if nothing is there now."""
+        try:
+            return self._body_now(buf)
         except BaseException as e:
             raise self._failed(e)
 
@@ -162,7 +169,6 @@ class Client:
                 await self._wait()
 
     def _body_now(self, buf):
-        """What readinto() gives, or None if nothing is there now."""
         response = self.response
         while not response.left:
             if response.state == codec.DONE:
