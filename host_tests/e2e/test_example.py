@@ -23,6 +23,7 @@ TIMEOUT_S = 30.0
 SAYS = {
     "broadcast": r"^broadcast: hello$",
     "coap_publish": r"^published 21\.6$",
+    "deep_sleep": r"^asleep for 900 s$",
     "gateway": r"^for the meter: on$",
     "http_publish": r"^request ",
     "logs": r"^log uploaded, 0 lines dropped$",

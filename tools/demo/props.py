@@ -85,6 +85,7 @@ _SPECIAL: dict[str, Callable[[Cloud, str], Awaitable[Props]]] = {
 _TRIES = {
     "broadcast": ["broadcast {product} hello"],
     "coap_publish": ["log search --device {device}"],
+    "deep_sleep": ["log search --device {device}"],
     "gateway": ["gateway list {words}", "publish {beside}/control on"],
     "http_publish": ["log search --device {device}"],
     "logs": ["log search --device {device} --kind device_log"],
