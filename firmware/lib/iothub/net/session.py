@@ -133,6 +133,8 @@ class Session:
                     self._lost(self._failure)  # it was _fail() that cancelled the waiting reader
                 except MemoryError:
                     self._lost(_out_of_memory())
+                except ImportError as e:  # of code that is loaded to connect
+                    self._lost(LinkError(str(e), CONNECT, errno.ENOENT))
                 self._enter(WAITING)
                 if not self.is_away:
                     await asyncio.sleep_ms(backoff.next_ms())
