@@ -100,7 +100,7 @@ def test_an_update_that_is_never_confirmed_is_given_up():
         assert started == ["b"] * 3 + ["a"] * 3
         place = board.slots()
         assert place.rolled_back == "it hung, or reset the chip"
-        assert place.causes == [WATCHDOG] * 3
+        assert place.causes == [WATCHDOG] * 4
         assert not place.on_trial
         assert place.version == ""
 
