@@ -22,13 +22,6 @@ BOARDS = ["esp32", "esp32_c3", "esp32_s3"]
 each_board = pytest.mark.parametrize("key", BOARDS)
 
 
-@pytest.fixture(autouse=True)
-def quiet(capsys) -> Iterator[None]:
-    """What esptool tells is not for the summary."""
-    yield
-    capsys.readouterr()
-
-
 def boot_rom(key: str) -> BootRom:
     chip = read_board(key).esptool_chip
     assert chip is not None
@@ -60,6 +53,7 @@ def test_what_is_written_is_verified_and_read_back_identical(key, capsys):
         assert read_flash(key, rom, spans) == [piece.content for piece in pieces]
         for piece in pieces:
             assert rom.flash[piece.offset :].startswith(piece.content)
+    capsys.readouterr()  # what esptool tells is not for the summary
 
 
 def test_files_stay_when_the_layout_is_the_same_and_go_when_it_is_new(capsys):

@@ -25,13 +25,6 @@ def anchors(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def quiet(capsys):
-    """What the command tells is not for the summary."""
-    yield
-    capsys.readouterr()
-
-
 @pytest.fixture
 def secret_file(tmp_path):
     path = tmp_path / "secret"
@@ -85,9 +78,10 @@ def test_another_identity_needs_to_be_asked_for_and_takes_the_state_along(
         assert provision.main(["A1B2C3D4E5", "dev-2", *common, "--replace"]) == 0
         assert "dev-2" in files_on(desk)["/device.json"]
         assert paths_on(desk) == {"/device.json", "/trust/root.der", "/state/slots.a"}
+    capsys.readouterr()  # not for the summary
 
 
-def test_a_certificate_from_the_vendors_device_info(tmp_path, anchors):
+def test_a_certificate_from_the_vendors_device_info(tmp_path, anchors, capsys):
     device = issue(make_authority("CA"), "device", ["A1B2C3D4E5dev-1"])
     (tmp_path / "dev.crt").write_bytes(device.certificate_pem)
     (tmp_path / "dev.key").write_bytes(device.key_pem)
@@ -112,6 +106,7 @@ def test_a_certificate_from_the_vendors_device_info(tmp_path, anchors):
             "/device.key.der",
             "/trust/root.der",
         }
+    capsys.readouterr()  # not for the summary
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`make repl` and `make logs` at a board made of the Unix port."""
 
+import contextlib
 import os
 import pty
 import re
@@ -48,20 +49,32 @@ def wait_for(terminal: int, text: bytes) -> None:
         seen += os.read(terminal, 1024)
 
 
+class Seen(Exception):
+    """What was waited for has come."""
+
+
 def test_logs_show_lines_as_they_come_and_wait_for_a_board_that_restarts(tmp_path):
     with DeskBoard(tmp_path) as desk:
         with RunningBoard.opened(desk.port) as board:
             board.write("/main.py", b"for i in range(3): print('line', i, '\\u6e29')\n")
         lines: list[str] = []
-        following = threading.Thread(target=follow, args=(desk.port, lines.append, 1.8))
+
+        def show(line: str) -> None:
+            lines.append(line)
+            if "line 2" in line:
+                raise Seen
+
+        def watch() -> None:
+            with contextlib.suppress(Seen):
+                follow(desk.port, show, TIMEOUT_S)
+
+        following = threading.Thread(target=watch)
         following.start()
         time.sleep(0.5)
         desk.restart()
-        deadline = time.monotonic() + TIMEOUT_S
-        while "line 2 温" not in lines and time.monotonic() < deadline:
-            time.sleep(0.05)
         following.join(TIMEOUT_S)
-        assert [line for line in lines if line.startswith("line")] == [
+        # The first may follow the prompt that was there before.
+        assert [line.removeprefix(">>> ") for line in lines if "line" in line] == [
             "line 0 温",
             "line 1 温",
             "line 2 温",

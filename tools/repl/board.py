@@ -150,7 +150,9 @@ class RunningBoard:
                 yield
         except TransportExecError as error:
             last = error.error_output.strip().splitlines()[-1]
-            hint = "No room left: remove files, or erase the board." if "28" in last else "See it."
+            hint = "What it had before is still there; `make repl` lets you look."
+            if "Errno 28" in last:
+                hint = "No room is left there: remove files of yours, or make erase."
             raise BoardError(phase, f"the board says {last}", hint) from error
         except (TransportError, serial.SerialException, OSError) as error:
             hint = "Plug it in again and repeat the command; what it had before is still there."
