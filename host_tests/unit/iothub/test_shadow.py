@@ -675,6 +675,22 @@ def test_a_handler_that_fails_leaves_its_value_desired_until_the_next_connection
     assert seen == [1, 1]
 
 
+def test_a_wish_taken_back_and_made_again_is_a_new_one():
+    shadow, driver = _online()
+    seen: list = []
+
+    @shadow.on("a")
+    def on_a(value):
+        seen.append(value)
+        raise ValueError("not now")
+
+    _delta(shadow, {"a": 1}, 8)
+    _delta(shadow, {"a": None}, 9)
+    _delta(shadow, {"a": 1}, 10)
+    assert seen == [1, 1]
+    assert driver.take() == []
+
+
 def test_a_handler_that_returns_no_dict_for_the_whole_is_reported():
     shadow, driver = _online()
     shadow.on_delta(lambda desired: 5)

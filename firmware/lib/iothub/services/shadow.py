@@ -378,9 +378,6 @@ class Shadow(Service):
         self.reported = reported
         self.desired = desired
         self.metadata = metadata
-        for key in list(self._handled):
-            if key not in self.desired:
-                del self._handled[key]
 
     def _delta(self, payload):
         state = _state(payload)
@@ -437,6 +434,10 @@ class Shadow(Service):
 
     def _apply(self):
         """Hands the desired values that are new to their handlers."""
+        # A wish taken back and made again is a new one.
+        for key in list(self._handled):
+            if key not in self.desired:
+                del self._handled[key]
         if self._applying or not self._handlers or len(self._updates) > _MAX_UPDATES:
             return
         wanted = {}
