@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.compact.library import Module, read_library, stripped
-from tools.compact.linker import COMPAT, Bundles, Linker
+from tools.compact.library import COMPAT, Module, read_library, stripped
+from tools.compact.linker import Bundles, Linker
 from tools.compact.names import Outside, Pool, Shortener, choose
 from tools.compact.order import with_frequent_names_first
 from tools.compact.texts import ERRORS, take_out_texts

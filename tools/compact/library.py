@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = "iothub"
+# It has const(), of which nothing is left.
+COMPAT = PACKAGE + ".compat"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -109,3 +111,18 @@ def local_names(function: ast.AST) -> set[str]:
             case ast.Global(names=names) | ast.Nonlocal(names=names):
                 shared.update(names)
     return found - shared
+
+
+def bound_at_top(tree: ast.Module) -> set[str]:
+    """The names a module defines at its top; not those it imports."""
+    found = set()
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.ClassDef(name=name):
+                found.add(name)
+            case ast.Assign(targets=targets):
+                for target in targets:
+                    found.update(n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+    return found
