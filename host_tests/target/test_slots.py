@@ -162,10 +162,13 @@ figures = {}
 for bits in (3072, 2048):
     trailer = image.parse(open("/trailer-%d" % bits, "rb").read())
     key = image.load_keys(open("/keys-%d" % bits, "rb").read())[0]
-    gc.collect()
-    begin = time.ticks_us()
-    figures["signed_%d" % bits] = image.is_signed(trailer, key)
-    figures["verify_us_%d" % bits] = time.ticks_diff(time.ticks_us(), begin)
+    least = 1 << 29
+    for _ in range(3):
+        gc.collect()
+        begin = time.ticks_us()
+        figures["signed_%d" % bits] = image.is_signed(trailer, key)
+        least = min(least, time.ticks_diff(time.ticks_us(), begin))
+    figures["verify_us_%d" % bits] = least
 gc.collect()
 before = gc.mem_alloc()
 gc.disable()
