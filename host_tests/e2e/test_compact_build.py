@@ -23,6 +23,7 @@ NOT_PLAIN = {
     # What they test shares its file with Wi-Fi, which the Unix port has not.
     "test_watchdog.py": None,
     "test_long_watch.py": None,
+    "test_port_network.py": None,
 }
 SLOW = ("test_rsa.py", "test_shadow_model.py", "test_update_writer.py")
 HELPERS = ("faults/fuzz_dice.py",)  # of the plain tests
