@@ -99,3 +99,15 @@ def test_a_program_prints_what_it_says(at, desk):
     assert language == "text"
     expected = printed.replace(PRINTED_DEVICE, device(desk)).splitlines()
     assert run(desk, BLOCKS[at][1], None, "") == expected
+
+
+def test_the_orientation_at_the_repl_can_be_typed(desk):
+    """Each line of hub.help() that is a call runs as it stands."""
+    start = 'from iothub import connect\nhub = connect(".hub/device.json")\nhub.help()\n'
+    online, *lines = run(desk, start, None, "")
+    assert online == f"online as {device(desk)}" and 5 <= len(lines) <= 10
+    assert run(desk, start + "hub.help()\n", None, "") == [online, *lines, *lines]
+    calls = [line.split("   ")[0] for line in lines if line.startswith("hub.")]
+    assert len(calls) == 5
+    typed = "\n".join(calls).replace("listen(10)", "listen(0.1)")
+    assert run(desk, start + "f = print\n" + typed, None, "")[:1] == [online]

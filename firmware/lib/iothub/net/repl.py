@@ -9,6 +9,7 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from iothub import config as configuration
 from iothub import topics
+from iothub.loading import let_go
 from iothub.net.access import Access
 from iothub.net.mqtt import MQTTClient
 from iothub.profiles import IoTHub
@@ -49,6 +50,12 @@ class Console(MQTTClient):
         while ticks_diff(ticks_ms(), started_ms) < seconds * 1000:
             if self.check_msg() is None:
                 sleep_ms(_POLL_MS)
+
+    def help(self):
+        """What can be typed next."""
+        from iothub.net import orientation  # printed by being loaded
+
+        let_go(orientation.__name__)
 
     def _full(self, name):
         name = topics.encode(name)
