@@ -141,6 +141,12 @@ class Desk:
         return update
 
     @property
+    def failures(self) -> list[str]:
+        rows = self.hub.store.query("SELECT detail FROM event WHERE kind = 'ota' ORDER BY id")
+        told = [json.loads(detail) for (detail,) in rows]
+        return [each["result_msg"] for each in told if each["action"] == "fail"]
+
+    @property
     def reported(self) -> str | None:
         return self.hub.broker.updates.running(self.identity)
 
@@ -243,6 +249,9 @@ def test_a_version_whose_check_fails_goes_by_itself(tmp_path, firmware, keys, ch
             await until(lambda: desk.update.state == "fail")
             assert desk.update.result_msg == why
             await until(lambda: desk.reported == "1.0")
+            # It is still wanted, so it is offered and refused again, for the same reason.
+            await until(lambda: len(desk.failures) > 1)
+            assert set(desk.failures) == {why}
 
     at_desk(tmp_path, firmware, keys, scenario)
 

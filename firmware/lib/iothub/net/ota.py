@@ -117,7 +117,8 @@ class DeviceOta(service.Ota):
             if record is None or not record.is_of(job):
                 record = self.record = kept.Record(job.version, job.md5, job.size)
             elif record.stage == kept.REFUSED:
-                raise UpdateError("it was tried before, and given up")
+                # Wanted again: the cloud keeps what it is told last.
+                raise UpdateError(self.place.rolled_back or "it was tried before, and given up")
             try:
                 trailer = await fetch(self, job)
             except UpdateError as e:
