@@ -28,14 +28,14 @@ class Writer:
         self._save = save
         self._target = None
         self._block = memoryview(bytearray(BLOCK_BYTES))
-        self._tail = memoryview(bytearray(image.TRAILER_BYTES))
         self.begin()
 
     def begin(self):
         """From the beginning of the file, whatever is in the target."""
         self.taken = 0
         self.tail = b""
-        self._trailer = None
+        self._tail_first = False
+        self._tail_space = None
         self._crc = 0
         self._md5 = md5()
         self._sha256 = sha256()
@@ -46,8 +46,9 @@ class Writer:
 
     def take_tail(self, tail):
         """The trailer (bytes), before the rest. Raises UpdateError."""
-        self._trailer = image.parse(tail)
+        image.parse(tail)  # and not kept: heap is scarce while it downloads
         self.tail = tail
+        self._tail_first = True
 
     def read_again(self):
         """After a reset: reads what the record says is in the target. A generator, since that
@@ -73,7 +74,9 @@ class Writer:
         """Where the next bytes of the file go (memoryview)."""
         left = self.image_bytes - self.taken
         if left <= 0:
-            return self._tail[-left:]
+            if self._tail_space is None:
+                self._tail_space = memoryview(bytearray(image.TRAILER_BYTES))
+            return self._tail_space[-left:]
         at = self.taken % BLOCK_BYTES
         if not at and left >= BLOCK_BYTES:
             return self._block
@@ -91,7 +94,7 @@ class Writer:
             self._write(taken - used, self._block[:used])
             return True
         if taken == self.record.size:
-            self.tail = bytes(self._tail)
+            self.tail = bytes(self._tail_space)
         return False
 
     def finish(self):
@@ -100,9 +103,8 @@ class Writer:
         self._md5.update(self.tail)
         if self._md5.digest() != self.record.md5:
             raise UpdateError("its MD5 is not the one announced", None, WRONG_MD5)
-        trailer = self._trailer
-        if trailer is None:  # the server gave no tail first
-            trailer = image.parse(self.tail)
+        trailer = image.parse(self.tail)
+        if not self._tail_first:  # the place has not seen it yet
             head = self._block[: image.HEAD_BYTES]
             self._target.read(0, head)
             if self._place.admit(trailer, head, self.record.size) != self.record.target:
@@ -119,7 +121,8 @@ class Writer:
         record = self.record
         if not offset:
             self.close()
-            record.target = self._place.admit(self._trailer, view, record.size)
+            trailer = image.parse(self.tail) if self.tail else None
+            record.target = self._place.admit(trailer, view, record.size)
             self._target = self._place.target(record.target)
             record.offset = 0
         target = self._target
