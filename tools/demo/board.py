@@ -1,10 +1,12 @@
 """A board on the desk: a directory as its flash, the MicroPython interpreter as its chip."""
 
 import asyncio
+import ctypes
 import json
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,10 +21,19 @@ _MICROPYTHON = Path(sys.executable).with_name("micropython")
 _STOP_TIMEOUT_S = 3.0
 _SPEAK_TIMEOUT_S = 15.0
 _MAX_LINE_BYTES = 4096
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """No board outlives who plays with it, even if that is killed. Linux only."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Board:
     """Boots what lies in `flash`: boot, then main, as a chip does. `lines` is what it said."""
+
+    heap = HEAP
 
     def __init__(self, flash: Path, hear: Callable[[str], None]) -> None:
         self.flash = flash
@@ -38,7 +49,7 @@ class Board:
         shutil.rmtree(self.flash, ignore_errors=True)
         self.flash.mkdir(parents=True)
         total_bytes = compile_firmware(self.flash)
-        # Without slots: what chooses one asks a chip why it was reset.
+        # This board has no slots (slot_board.py does), so nothing that starts them either.
         (self.flash / "slotboot.mpy").unlink()
         (self.flash / "device.json").write_text(json.dumps(configuration))
         (self.flash / "trust").mkdir()
@@ -52,6 +63,11 @@ class Board:
         (self.flash / "device.json").write_text(json.dumps(configuration))
 
     async def power_on(self) -> None:
+        await self._start("-c", "import boot; import main")
+        self._reader = asyncio.create_task(self._live())
+
+    async def _start(self, *arguments: str | Path) -> None:
+        """The interpreter, with what it is to run."""
         environment = {
             # Only what is frozen into the interpreter and what lies on the flash.
             "MICROPYPATH": ".frozen:lib",
@@ -59,16 +75,16 @@ class Board:
         }
         self._process = await asyncio.create_subprocess_exec(
             _MICROPYTHON,
-            *("-X", f"heapsize={HEAP}"),
-            *("-c", "import boot; import main"),
+            *("-X", f"heapsize={self.heap}"),
+            *arguments,
             cwd=self.flash,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=_MAX_LINE_BYTES,
+            preexec_fn=_end_with_parent,
         )
-        self._reader = asyncio.create_task(self._read())
 
     async def power_off(self) -> None:
         """Pulls the plug: no goodbye."""
@@ -78,11 +94,15 @@ class Board:
         if self._reader is not None:
             await asyncio.wait_for(self._reader, _STOP_TIMEOUT_S)
 
+    async def is_off(self) -> None:
+        """Waits until nothing runs any more, however long."""
+        assert self._reader is not None
+        await asyncio.shield(self._reader)
+
     async def ends(self) -> None:
         """Waits until the program is over."""
-        assert self._reader is not None
         try:
-            await asyncio.wait_for(asyncio.shield(self._reader), _SPEAK_TIMEOUT_S)
+            await asyncio.wait_for(self.is_off(), _SPEAK_TIMEOUT_S)
         except TimeoutError:
             raise ChapterFailed("the device's program does not end") from None
 
@@ -107,7 +127,14 @@ class Board:
                 except TimeoutError:
                     continue
 
-    async def _read(self) -> None:
+    async def _live(self) -> None:
+        """Hears it until it is off."""
+        await self._hear_out()
+        async with self._spoke:
+            self._spoke.notify_all()
+
+    async def _hear_out(self) -> None:
+        """Until the process ends."""
         assert self._process is not None and self._process.stdout is not None
         async for raw in self._process.stdout:
             line = raw.decode(errors="replace").rstrip()
@@ -115,5 +142,3 @@ class Board:
             async with self._spoke:
                 self.lines.append(line)
                 self._spoke.notify_all()
-        async with self._spoke:
-            self._spoke.notify_all()
