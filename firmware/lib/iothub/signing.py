@@ -19,9 +19,10 @@ FAR_FUTURE_S = 253402300799
 
 SDK_APP_ID = "12010126"  # fixed by the documents ("username 字段")
 
+_from_bytes = int.from_bytes  # looked up once
 _BLOCK_BYTES = const(64)
-_INNER = int.from_bytes(b"\x36" * _BLOCK_BYTES, "little")
-_OUTER = int.from_bytes(b"\x5c" * _BLOCK_BYTES, "little")
+_INNER = _from_bytes(b"\x36" * _BLOCK_BYTES, "little")
+_OUTER = _from_bytes(b"\x5c" * _BLOCK_BYTES, "little")
 
 
 def hmac_key(key, algorithm=SHA256):
@@ -37,7 +38,7 @@ def hmac_key(key, algorithm=SHA256):
         key = make(key).digest()
     # One big-integer XOR a pad, where a loop over 64 bytes costs more than the hashes. Being
     # little-endian fills the key up with zeros at its end, as HMAC wants it.
-    number = int.from_bytes(key, "little")
+    number = _from_bytes(key, "little")
     inner = (number ^ _INNER).to_bytes(_BLOCK_BYTES, "little")
     return make, inner, (number ^ _OUTER).to_bytes(_BLOCK_BYTES, "little"), algorithm
 
@@ -55,12 +56,13 @@ def hmac(ready_key, message):
 def hmac_sha256(key, message):
     """HMAC-SHA256 (32 bytes) of `message` with a `key` that is used this once; both bytes. What
     hmac_key() and hmac() do, without what they need to keep a key."""
+    make = sha256  # a local name is found faster
     if len(key) > _BLOCK_BYTES:
-        key = sha256(key).digest()
-    number = int.from_bytes(key, "little")
-    inner = sha256((number ^ _INNER).to_bytes(_BLOCK_BYTES, "little"))
+        key = make(key).digest()
+    number = _from_bytes(key, "little")
+    inner = make((number ^ _INNER).to_bytes(_BLOCK_BYTES, "little"))
     inner.update(message)
-    outer = sha256((number ^ _OUTER).to_bytes(_BLOCK_BYTES, "little"))
+    outer = make((number ^ _OUTER).to_bytes(_BLOCK_BYTES, "little"))
     outer.update(inner.digest())
     return outer.digest()
 
