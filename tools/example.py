@@ -7,6 +7,7 @@ device.json is kept, in the hub's data directory under examples/NAME.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -19,11 +20,14 @@ from rich.console import Console
 from tools.demo.cloud import Cloud
 from tools.demo.errors import ChapterFailed
 from tools.demo.props import EXAMPLES, names, props_of
+from tools.demo.slot_board import SlotBoard, workbench
 from tools.hub.cli.client import DEFAULT_DATA, RUNNING_FILE
 from tools.hub.files import PRIVATE, FileError, write_files
 
 _LIBRARY = EXAMPLES.parent / "lib"
 _MICROPYTHON = Path(sys.executable).with_name("micropython")
+# Those that need a board that can be updated.
+WITH_SLOTS = ("update",)
 _TRIES_FILE = "tries.txt"
 _START = "start a hub in another terminal: make hub"
 # The fields of device.json that say where the hub is, as `make hub` writes them for its sample.
@@ -42,11 +46,11 @@ def _read(path: Path, otherwise: str) -> dict[str, Any]:
     return found
 
 
-async def _made(name: str, api_port: int) -> tuple[dict[str, Any], list[str]]:
+async def _made(name: str, api_port: int, folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Who the device is, and what to try."""
     async with Cloud(api_port) as cloud:
         try:
-            props = await props_of(cloud, name, f"example {name}")
+            props = await props_of(cloud, name, f"example {name}", folder)
         except aiohttp.ClientError:
             raise NotPossible(f"no hub answers; {_START}") from None
         return props.fields, props.tries
@@ -62,7 +66,7 @@ def prepared(name: str, data: Path) -> tuple[Path, list[str]]:
     if path.exists():
         who, tries = json.loads(path.read_text()), tries_path.read_text().splitlines()
     else:
-        who, tries = asyncio.run(_made(name, running["api_port"]))
+        who, tries = asyncio.run(_made(name, running["api_port"], folder))
     settings = who | {field: sample[field] for field in _WHERE if field in sample}
     write_files(
         folder,
@@ -72,6 +76,25 @@ def prepared(name: str, data: Path) -> tuple[Path, list[str]]:
         },
     )
     return folder, tries
+
+
+async def _run_with_slots(program: Path, folder: Path) -> None:
+    """On a board that can be reset, until Ctrl-C. Beside its flash lies a next version."""
+    configuration = json.loads((folder / "device.json").read_text())
+    anchor = Path(configuration.pop("ca")).read_bytes()  # not on the board's own flash
+    bench = await workbench(folder / "ota_keys")
+    flash, text = folder / "flash", program.read_text()
+    if not flash.exists():
+        bench.flash(flash, text, configuration, anchor)
+        update = bench.pack(configuration["product_id"], "1.1", 1, text)
+        (folder / "1.1.ota").write_bytes(update)
+    write_files(flash, {"device.json": (json.dumps(configuration).encode(), PRIVATE)})
+    board = SlotBoard(flash, lambda line: print(line, flush=True))
+    try:
+        await board.power_on()
+        await board.is_off()
+    finally:
+        await board.power_off()
 
 
 def main() -> None:
@@ -93,6 +116,10 @@ def main() -> None:
         quoted = text.replace('"', '\\"')
         console.print(f'  in another terminal: make hub ARGS="{quoted}"', markup=False)
     sys.stdout.flush()
+    if arguments.name in WITH_SLOTS:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_run_with_slots(program, folder))
+        return
     os.chdir(folder)
     environment = {**os.environ, "MICROPYPATH": f".frozen:{_LIBRARY}"}
     os.execve(_MICROPYTHON, [str(_MICROPYTHON), str(program)], environment)

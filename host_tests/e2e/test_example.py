@@ -31,6 +31,7 @@ SAYS = {
     "remote_config": r"^configuration: \{'interval_s': 60\}$",
     "rrpc": r"^called: blink$",
     "shadow": r"^brightness 70$",
+    "update": r"^version 1\.1$",
 }
 MAX_EXAMPLE_LINES = 40
 

@@ -29,6 +29,9 @@ class Cloud:
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self._ask("POST", path, json=body)
 
+    async def upload(self, path: str, content: bytes) -> dict[str, Any]:
+        return await self._ask("PUT", path, data=content)
+
     async def events(self, device: str | None, kind: str) -> list[dict[str, Any]]:
         """What happened to a device ("PID/DN"), or to nobody known, oldest first."""
         query = {"kind": kind} if device is None else {"device": device, "kind": kind}

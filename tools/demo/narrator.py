@@ -1,8 +1,11 @@
 """Tells the story: what is happening, what the device says, what was compared."""
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
 
@@ -21,6 +24,21 @@ class Narrator:
 
     def device(self, line: str, name: str = "device") -> None:
         self._print(f"   {name} | {line}", "cyan")
+
+    @contextlib.contextmanager
+    def bar(self, what: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+        """Gives a function that is told how many bytes there are so far. Shown in a terminal
+        only."""
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(
+            TextColumn("   {task.description}"),
+            *columns,
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        ) as progress:
+            task = progress.add_task(what, total=total_bytes)
+            yield lambda so_far: progress.update(task, completed=so_far)
 
     def agree(self, text: str) -> None:
         """Hub and device were compared, and say the same."""

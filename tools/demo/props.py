@@ -81,7 +81,8 @@ _SPECIAL: dict[str, Callable[[Cloud, str], Awaitable[Props]]] = {
     "logs": _logs,
     "register": _register,
 }
-# {device} is PID/DN, {words} the same as two words, {beside} the sub-device.
+# {device} is PID/DN, {words} the same as two words, {beside} the sub-device, {folder} where the
+# example runs.
 _TRIES = {
     "broadcast": ["broadcast {product} hello"],
     "coap_publish": ["log search --device {device}"],
@@ -95,11 +96,17 @@ _TRIES = {
         "config push {product}",
     ],
     "rrpc": ['rrpc {words} \'{{"method": "blink"}}\''],
+    # Made beside its device.json (tools/example.py).
+    "update": [
+        "ota upload {product} 1.1 {folder}/1.1.ota",
+        "ota roll-out {product} 1.1",
+        "ota progress {product}",
+    ],
     "shadow": ["shadow update {words} '{{\"brightness\": 70}}'", "shadow show {words}"],
 }
 
 
-async def props_of(cloud: Cloud, example: str, product: str) -> Props:
+async def props_of(cloud: Cloud, example: str, product: str, folder: Path = Path()) -> Props:
     """Makes on the hub what an example needs, in a new product of this name. Raises
     ChapterFailed where the hub refuses."""
     props = await _SPECIAL.get(example, _plain)(cloud, product)
@@ -109,6 +116,7 @@ async def props_of(cloud: Cloud, example: str, product: str) -> Props:
             words=props.device.replace("/", " "),
             product=props.product_id,
             beside=props.beside,
+            folder=folder,
         )
         for text in _TRIES.get(example, [])
     ]
