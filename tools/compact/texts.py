@@ -55,6 +55,17 @@ class _Taker(ast.NodeTransformer):
             return self._within(node)
         return self.generic_visit(node)
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        match node:
+            # Filled in there: what stands for a text that cannot be loaded has no places for it.
+            case ast.BinOp(ast.Call(ast.Name(id=name), [_]) as call, ast.Mod(), values) if (
+                name == _NAME
+            ):
+                call.args.append(values)
+                return call
+        return node
+
     def _within(self, node: ast.AST) -> ast.AST:
         self._depth += 1
         self.generic_visit(node)
