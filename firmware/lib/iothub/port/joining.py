@@ -72,13 +72,13 @@ def described(nic):
         return "not connected"
     words = []
     # What an interface has of these: Wi-Fi all, others the address.
-    for ask in (
+    for question in (
         lambda: nic.config("ssid"),
         lambda: "%d dBm" % nic.status("rssi"),
         lambda: nic.ifconfig()[0],
     ):
         try:
-            words.append(ask())
+            words.append(question())
         except (OSError, ValueError, TypeError, AttributeError):
             pass
     return ", ".join(words)
