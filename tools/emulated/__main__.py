@@ -8,6 +8,7 @@ import sys
 from tools.boards.errors import BoardError
 from tools.bytecode import CompileError
 from tools.emulated.stage import Stage, stage
+from tools.emulated.terminal import terminal
 from tools.fetch.errors import FetchError
 from tools.ota.errors import OtaError
 from tools.pico.errors import EmulatorError
@@ -50,8 +51,9 @@ async def _run(opens_repl: bool) -> int:
         print(f"The hub has {heard} readings of {made.device}.", flush=True)
         if opens_repl:
             print("Ctrl-C stops the application there, Ctrl-] leaves and ends all.", flush=True)
-            command = [sys.executable, "-m", "mpremote", "connect", made.address, "resume", "repl"]
-            await (await asyncio.create_subprocess_exec(*command)).wait()
+            async with terminal(made.console_port) as port:
+                command = [sys.executable, "-m", "mpremote", "connect", port, "resume", "repl"]
+                await (await asyncio.create_subprocess_exec(*command)).wait()
     return 0
 
 

@@ -19,15 +19,11 @@ INTERVAL_MS = 1000
 
 @dataclass(frozen=True)
 class Stage:
-    """`address`: the board's console, as mpremote takes it; `device`: "PID/DN"."""
+    """`device`: "PID/DN"; `console_port`: TCP, the board's REPL."""
 
     cloud: Cloud
     device: str
     console_port: int
-
-    @property
-    def address(self) -> str:
-        return f"socket://127.0.0.1:{self.console_port}"
 
 
 @contextlib.asynccontextmanager
