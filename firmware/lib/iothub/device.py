@@ -15,7 +15,7 @@ from time import ticks_diff, ticks_ms
 from iothub import port, topics
 from iothub.clock import Clock
 from iothub.compat import const
-from iothub.errors import BadInput, LoginRefused, NotConnected, QueueFull
+from iothub.errors import BadInput, LinkError, LoginRefused, NotConnected, QueueFull
 from iothub.loading import let_go
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
@@ -221,16 +221,16 @@ class Device:
     async def _keep_time(self):
         while True:
             await self.session.online(None)
-            # Loaded for the answer, which is over in seconds.
-            from iothub.services.ntp import Ntp
-
-            self._ntp = Ntp(ticks_diff)
-            let_go("iothub.services.ntp")
             try:
+                # Loaded for the answer, which is over in seconds.
+                from iothub.services.ntp import Ntp
+
+                let_go("iothub.services.ntp")
+                self._ntp = Ntp(ticks_diff)
                 payload = self._ntp.request(ticks_ms())
                 self.session.publish_nowait(self._ntp_request, payload)
-            except (NotConnected, QueueFull):
-                pass  # the link went away just now; the next round asks again
+            except (NotConnected, QueueFull, LinkError, ImportError, MemoryError):
+                pass  # no link, or no memory, just now; the next round asks again
             await asyncio.sleep_ms(TIME_ANSWER_MS)
             self._ntp = None
             await asyncio.sleep_ms(TIME_REFRESH_MS if self.clock.known else TIME_RETRY_MS)
