@@ -39,11 +39,14 @@ class IoTHubError(OSError):
     @property
     def hint(self):
         """What to do about it, or "". The texts are loaded for this call only: text costs heap."""
-        from iothub.hints import find
+        try:
+            from iothub.hints import find
 
-        text = find(type(self).__name__, self.code)
-        let_go("iothub.hints")
-        return text
+            return find(type(self).__name__, self.code)
+        except Exception:  # no memory, or the file is damaged: an error can be told all the same
+            return ""
+        finally:
+            let_go("iothub.hints")
 
     def __str__(self):
         hint = self.hint

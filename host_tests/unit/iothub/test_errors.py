@@ -95,3 +95,15 @@ def test_hints_are_not_kept_in_memory():
     # The package is a second owner of what is imported from it.
     assert "hints" not in iothub.__dict__
     assert str(_make("QueueFull")) == str(_make("QueueFull"))
+
+
+def test_without_its_hint_an_error_can_be_told():
+    class Damaged:
+        def __getattr__(self, name):
+            raise ValueError("incompatible .mpy file")
+
+    sys.modules["iothub.hints"] = Damaged()
+    try:
+        assert str(_make("QueueFull")) == "publish: reason"
+    finally:
+        sys.modules.pop("iothub.hints", None)
