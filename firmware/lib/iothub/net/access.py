@@ -71,8 +71,8 @@ def login(proof, expiry_s):
     elif rsa_key is not None:
         from iothub import rsa
 
-        password = hexlify(rsa.sign(rsa_key, username, feed)) + b";rsa-sha256"
         let_go("iothub.rsa")
+        password = hexlify(rsa.sign(rsa_key, username, feed)) + b";rsa-sha256"
     return client_id, username, password
 
 
