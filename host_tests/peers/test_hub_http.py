@@ -443,7 +443,7 @@ def test_connections_are_bounded(hub, monkeypatch):
     fields = device_fields(device, TopicName=device.login.topic("event"), Payload="x", Qos=0)
     # What earlier tests left open may close late.
     deadline_s = time.monotonic() + TIMEOUT_S
-    kept = []
+    kept: list[SignedHttp] = []
     while len(kept) < 2:
         session = client(hub, "http", device.secret)
         try:

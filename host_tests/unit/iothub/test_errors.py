@@ -102,7 +102,7 @@ def test_without_its_hint_an_error_can_be_told():
         def __getattr__(self, name):
             raise ValueError("incompatible .mpy file")
 
-    sys.modules["iothub.hints"] = Damaged()
+    sys.modules["iothub.hints"] = Damaged()  # type: ignore[assignment]
     try:
         assert str(_make("QueueFull")) == "publish: reason"
     finally:
