@@ -9,6 +9,8 @@ from tools.demo.errors import ChapterFailed
 from tools.demo.props import device_path
 from tools.demo.story import Story
 
+_WAKES = 2  # of the device that sleeps
+
 
 async def shadow(story: Story) -> None:
     """The shadow: a wish waits for a lamp that is not there yet"""
@@ -151,6 +153,20 @@ async def coap_publish(story: Story) -> None:
     story.narrator.agree("the hub heard both messages, in order")
 
 
+async def deep_sleep(story: Story) -> None:
+    """Deep sleep: a device on a battery wakes, tells and sleeps again"""
+    async with story.example("deep_sleep") as board:
+        for _ in range(_WAKES):
+            await board.power_on()
+            await board.ends()
+        asleep = board.lines.count("asleep for 900 s")
+        heard = [m["fields"] for m in await story.cloud.messages(board.device)]
+        connects = await story.cloud.events(board.device, "connect")
+    if heard != [{"celsius": 21.5}] * _WAKES or len(connects) != _WAKES or asleep != _WAKES:
+        raise ChapterFailed(f"the device said {board.lines}, the hub heard {heard}")
+    story.narrator.agree("the hub heard one message a wake")
+
+
 async def rule(story: Story) -> None:
     """A rule: what one device says becomes a command to another"""
     name = "too_cold"
@@ -206,6 +222,7 @@ SERVICES = {
         register,
         http_publish,
         coap_publish,
+        deep_sleep,
         rule,
         vendor_cloud,
     )
