@@ -33,7 +33,7 @@ SAFE = const(2)  # no slot is good: base starts
 # Starts without a confirmation before a slot is given up.
 MAX_TRIES = const(3)
 _MAX_WHY = const(80)
-_MAX_RECORD_BYTES = const(1024)
+_MAX_RECORD_BYTES = const(1536)
 _WATCHDOG_MS = const(8000)  # an RP2040 counts 8,388 ms at most
 # From the start until the application must feed the watchdog itself (net/watch.py). Before, it may
 # register, join Wi-Fi, sign with RSA, each longer than the chip can count.

@@ -116,6 +116,30 @@ def test_the_reason_is_kept():
         assert len(board.slots().rolled_back) == 80
 
 
+def test_the_longest_reasons_have_room():
+    why = "\x01" * 200  # in JSON six bytes each
+    version = "v" * 31
+    with OnBoard() as board:
+        board.start()
+        for i in range(2):
+            update_slot(board.slots(), version=version + str(i), sequence=0x7FFFFFF0 + i)
+            board.start()
+            board.slots().confirm()
+        update_slot(board.slots(), version=version + "2", sequence=0x7FFFFFFF)
+        board.start()
+        slotboot.note(why, board.root)
+        started = [board.start(WATCHDOG) for _ in range(3)]
+        assert len(set(started)) == 2 and started[2] == "a"
+        slotboot.note(why, board.root)
+        assert board.record()["why"] == why[:80]
+        board.start(WATCHDOG)
+        place = board.slots()
+        assert place.tries == 1 and place.rolled_back == why[:80]
+        assert board.record()["why"] == why[:80]
+        place.confirm()
+        assert board.slots().tries == 0
+
+
 def test_giving_up_goes_back_at_the_next_start():
     with OnBoard() as board:
         board.start()

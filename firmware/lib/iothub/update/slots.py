@@ -24,7 +24,7 @@ SAFE = const(2)
 # What may follow: install(); then confirm(), or MAX_TRIES starts without (slotboot.py).
 NEXT_STATES = ((TRIAL, SAFE), (CONFIRMED, SAFE), (TRIAL,))
 
-MAX_RECORD_BYTES = const(1000)
+MAX_RECORD_BYTES = const(1500)
 MAX_TRIES = const(3)
 _MAX_WHY = const(80)
 
