@@ -40,13 +40,17 @@ def run(device, work, every_ms):
     before = _failures(memory.load())
     error = asyncio.run(_wake(device, work))
     failures = min(before + 1, _MAX_FAILURES) if error else 0
-    if failures != before:
-        memory.save(_record(failures))
     ms = sleep_ms(every_ms, failures, _random_below)
-    device.tell(ASLEEP, (ms, error))
-    down = getattr(device.network, "down", None)
-    if down is not None:
-        down()
+    # Whatever fails now, it sleeps: a battery is empty in a day of being awake.
+    for step in (
+        lambda: failures == before or memory.save(_record(failures)),
+        lambda: device.tell(ASLEEP, (ms, error)),
+        getattr(device.network, "down", lambda: None),
+    ):
+        try:
+            step()
+        except Exception as e:
+            print("before the sleep:", e)
     sleep.deep_sleep(ms)
 
 

@@ -143,6 +143,45 @@ def test_a_cycle_is_as_long_as_the_chip_can_count():
     _with(_esp32(), "cycle", check)
 
 
+class Failing:
+    """A device of which nothing works any more."""
+
+    def __init__(self):
+        self.storage = self.network = self
+        self.asked = []
+
+    def read(self, name, offset=0, size=-1):
+        return None
+
+    def write(self, name, data):
+        self.asked.append("write")
+        raise OSError(28)
+
+    def tell(self, what, detail):
+        self.asked.append("tell")
+        raise ValueError("a handler's mistake")
+
+    def down(self):
+        self.asked.append("down")
+        raise OSError(5)
+
+
+def test_it_sleeps_whatever_fails_before():
+    board = Board()
+    device = Failing()
+
+    def check(cycle):
+        async def wake(device, work):
+            return BadInput("network", "is gone")
+
+        cycle._wake = wake
+        cycle.run(device, None, MINUTE_MS)
+
+    _with(board, "cycle", check)
+    assert device.asked == ["write", "tell", "down"]
+    assert [kind for kind, _ in board.slept] == ["deep"]
+
+
 def test_a_board_calls_itself_by_its_number():
     fields = {"product_id": "A", "device_name": "lamp-*", "app": {"x": [1]}}
 
