@@ -12,7 +12,7 @@ Heap is the difference of `gc.mem_alloc()` after `gc.collect()`, from .mpy files
 simulated, the least of 20 runs, each after `gc.collect()`; allocated is what one run leaves
 behind, in bytes."""
 INTRODUCTION_ZH = """\
-由 `make size` 在模拟的 Pico W（RP2040，125 MHz）上用官方固件测得：{image}。
+由 `make size` 在仿真的 Pico W（RP2040，125 MHz）上用官方镜像测得：{image}。
 堆是 `gc.collect()` 之后 `gc.mem_alloc()` 的差值，代码来自 .mpy 文件。
 时间是模拟时间，20 次中最短的一次，每次都在 `gc.collect()` 之后；
 “分配”是一次运行后留下的字节数。"""
