@@ -1,6 +1,6 @@
 """A version on trial proves itself step by step, or is given up with the reason."""
 
-from iothub.errors import DeadlineError, LinkError, LoginRefused, TlsError
+from iothub.errors import DeadlineError, LinkError, LoginRefused, StorageError, TlsError
 from iothub.timeouts import TRIAL_CHECK_MS, TRIAL_LINK_MS, TRIAL_LOGIN_MS, TRIAL_NETWORK_MS
 from iothub.update import confirm
 from iothub.update.confirm import CHECKING, DONE, JOINING, LINKING, LOGGING_IN, Trial
@@ -50,6 +50,16 @@ def test_nothing_is_confirmed_before_the_login():
     slots, it = trial()
     it.checked()
     assert slots.confirmed == 0
+
+
+def test_it_is_given_up_also_when_that_cannot_be_written():
+    class FullFlash(Slots):
+        def give_up(self, why):
+            raise StorageError("cannot save slots.a", None, 28)
+
+    it = Trial(FullFlash(), lambda later, earlier: later - earlier, 0)
+    it.advance(TRIAL_NETWORK_MS)
+    assert (it.failure, it.step) == ("no network in time", DONE)
 
 
 def test_each_step_has_a_deadline_of_its_own():

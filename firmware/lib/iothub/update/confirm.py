@@ -2,7 +2,7 @@
 net/updates.py."""
 
 from iothub.compat import const
-from iothub.errors import LOGIN, NETWORK
+from iothub.errors import LOGIN, NETWORK, StorageError
 from iothub.timeouts import TRIAL_CHECK_MS, TRIAL_LINK_MS, TRIAL_LOGIN_MS, TRIAL_NETWORK_MS
 
 # Steps of a trial.
@@ -63,7 +63,10 @@ class Trial:
         if self.step != DONE:
             self.step = DONE
             self.failure = why
-            self._slots.give_up(why)
+            try:
+                self._slots.give_up(why)
+            except StorageError:
+                pass  # it is restarted all the same, and its starts are counted
 
     def advance(self, now_ms):
         """Gives up what takes too long."""
