@@ -112,11 +112,12 @@ def test_a_certificate_from_the_vendors_device_info(tmp_path, anchors, capsys):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        ([], "no product id and device name"),
         (["A1B2C3D4E5", "bad name!"], "device_name"),
         (["A1B2C3D4E5", "dev", "--set", "device_secret=x"], "--set takes no such field"),
         (["A1B2C3D4E5", "dev", "--trust", "/nowhere", "--board", "pico"], "there is no board"),
     ],
-    ids=["name", "secret-argument", "board"],
+    ids=["nothing", "name", "secret-argument", "board"],
 )
 def test_what_is_wrong_is_told_before_the_board_is_asked(arguments, reason, secret_file, capsys):
     given = [*arguments, "--secret-file", secret_file, "--port", "/dev/nowhere"]

@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fields(wanted: argparse.Namespace) -> Fields:
     """What the arguments make of a device. Raises BoardError."""
+    if not (wanted.device_name or wanted.configuration or wanted.set):
+        hint = 'Name them, ARGS="PRODUCT DEVICE", or a configuration: ARGS="--from FILE".'
+        raise BoardError("reading the arguments", "no product id and device name", hint)
     fields = _common(wanted)
     for name in ("product_id", "device_name"):
         if getattr(wanted, name):
