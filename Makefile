@@ -11,7 +11,7 @@ TWO_CORES := -n 2 --dist loadfile --reruns 2 --reruns-delay 2
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
-		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 demo: $(READY) $(UMQTT) ## Show the firmware at work against the local hub (CHAPTER=, TRANSPORT=)
 	@$(BIN)/python -m tools.demo $(if $(CHAPTER),--chapter $(CHAPTER)) \
