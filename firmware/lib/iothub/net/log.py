@@ -74,7 +74,7 @@ class DeviceLog(service.Log):
                 continue
             try:
                 await self.flush()
-            except IoTHubError as e:
+            except (IoTHubError, ImportError, MemoryError) as e:
                 # Not a line of the log: it would only fill it while it cannot leave.
                 self.failures += 1
                 self.last_error = e

@@ -1,0 +1,54 @@
+"""An upload of the log may fail in many ways; the next one is tried all the same."""
+
+import json
+import subprocess
+
+import pytest
+
+from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.test_timekeeper import CONFIG
+
+PROGRAM = """
+import asyncio, json, sys
+from iothub import Device
+from iothub.config import Config
+from iothub.errors import LinkError
+from iothub.net import log as module
+
+module.LOG_FLUSH_MS = module.LOG_RETRY_MS = 1
+WRONG = {"LinkError": LinkError, "MemoryError": MemoryError, "ImportError": ImportError}
+tried = []
+
+async def flush():
+    tried.append(1)
+    raise WRONG[sys.argv[1]]("it does not leave")
+
+async def main():
+    log = Device(Config(json.loads(sys.argv[2]))).log
+    log.flush = flush
+    log.wants_to_leave = lambda is_online: True
+    for _ in range(1000):
+        await asyncio.sleep_ms(1)
+        if len(tried) >= 3:
+            break
+    print(json.dumps([len(tried), log.failures >= 2, type(log.last_error).__name__]))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("wrong", ["LinkError", "MemoryError", "ImportError"])
+def test_the_next_upload_is_tried(tmp_path, wrong):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, "utf-8")
+    done = subprocess.run(
+        [str(MICROPYTHON), str(program), wrong, json.dumps(CONFIG)],
+        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried, has_counted, kind = json.loads(done.stdout.splitlines()[-1])
+    assert (tried >= 3, has_counted, kind) == (True, True, wrong), done.stdout
