@@ -63,6 +63,7 @@ async def _load(ota, job, writer, source):
                 continue
         except LinkError as e:
             behaviour = asked.failed(e)
+            ota.device.services.report(e)  # trying again may take long
         source.close()
         if behaviour == RENEW:
             await _renewed(ota)
