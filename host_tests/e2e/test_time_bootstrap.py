@@ -198,7 +198,7 @@ def test_sntp_over_udp(behaviour):
     async def scenario() -> None:
         async with (
             SntpServer(NOW_S, behaviour) as sntp,
-            DeviceProgram("time_program.py", "ask", sntp.port) as device,
+            DeviceProgram("time_program.py", "ask_sntp", sntp.port) as device,
         ):
             if behaviour == "right":
                 assert (await device.expect("answered"))["unix_s"] == NOW_S
@@ -216,7 +216,7 @@ def test_sntp_where_nobody_listens():
     async def scenario() -> None:
         async with SntpServer(NOW_S) as sntp:
             port = sntp.port
-        async with DeviceProgram("time_program.py", "ask", port) as device:
+        async with DeviceProgram("time_program.py", "ask_sntp", port) as device:
             assert (await device.expect("refused"))["code"] == 111
 
     run(scenario)

@@ -481,7 +481,7 @@ def test_publishes_through_an_outage_arrive_in_order(broker, cut):
             proxy.cut(cut)
             dut.tell()
             queued = await dut.expect("queued")
-            assert queued["queued"] + queued["in_flight"] == 30
+            assert queued["queued"] + queued["unacknowledged"] == 30
             assert len(app.messages) == 1
             await asyncio.sleep(0.3)
             proxy.heal()

@@ -24,7 +24,7 @@ def tell_error(event, error):
     say(event, hint=getattr(error, "hint", None), **error_fields(error))
 
 
-def ask(sntp_port):
+def ask_sntp(sntp_port):
     """One SNTP request."""
     try:
         say("answered", unix_s=asyncio.run(sntp.query("127.0.0.1", int(sntp_port))))
