@@ -51,7 +51,11 @@ JOBS = [
 # Every cut of the whole application too, pairs on all, and each page of a write by itself.
 SWEEP_JOBS = [
     *JOBS[:3],
-    *(job("small-bundle", every=2, first=first, pairs=1, seed=2) for first in (0, 1)),
+    *(
+        job("small-bundle", every=2, first=first, pairs=1, seed=seed)
+        for first in (0, 1)
+        for seed in (2, 3)
+    ),
     *(job("small-bundle-by-page", every=4, first=first, pairs=1) for first in range(4)),
     *(job("application", every=2, first=first) for first in (0, 1)),
     job("application", every=300, first=150, pairs=1),
