@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN_TESTS = "host_tests/unit/iothub"
 MICROPYTHON = Path(sys.executable).parent / "micropython"
 # Nothing else is importable: the tests by their full name, and the library.
-MICROPYPATH = f"{ROOT}:{ROOT / 'firmware/lib'}:{ROOT / 'firmware'}"
+MICROPYPATH = f"{ROOT}:{ROOT / 'firmware/lib'}:{ROOT / 'firmware'}:.frozen"
 TIMEOUT_S = 120
 
 _FILE_LINE = re.compile(r"^(?P<file>\S+): (?P<tests>\d+) tests, (?P<failures>\d+) failures$", re.M)

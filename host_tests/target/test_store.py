@@ -6,6 +6,7 @@ import re
 import pytest
 
 from host_tests.conftest import requires
+from tools.bytecode import library
 from tools.pico import EmulatedPico, EmulatorError, flash_image
 from tools.size.library_files import library_files
 
@@ -30,16 +31,23 @@ def board(tmp_path):
     flash = tmp_path / "flash.bin"
     flash.write_bytes(flash_image(library_files()))
     with EmulatedPico(flash=flash) as pico:
-        pico.exec(_OPEN)
+        run(pico, _OPEN)
         yield pico
 
 
+def run(board: EmulatedPico, code: str, **options: float) -> str:
+    """Runs what looks inside the compact library."""
+    return board.exec(library().translated(code), **options)
+
+
 def told(board: EmulatedPico, code: str):
-    return json.loads(board.exec(f"print(json.dumps({code}))"))
+    return json.loads(run(board, f"print(json.dumps({code}))"))
 
 
 def test_messages_and_state_survive_a_reset(board):
-    board.exec("""
+    run(
+        board,
+        """
 for i in range(60):
     queue.put(b"PRODUCT/device/data", b"%d " % i + b"x" * 150, i, i & 1)
 taken = [queue.take() for _ in range(20)]
@@ -47,28 +55,32 @@ for entry in taken[:10] + taken[15:]:
     queue.settle(entry)
 for i in range(5):
     journal.save(b"state %d" % i)
-""")
+""",
+    )
     before = told(board, "[entry.packet_id for entry in taken]")
     assert before == list(range(32768, 32788))
 
     board.reset()
-    board.exec(_OPEN)
+    run(board, _OPEN)
     assert told(board, "journal.load()") == "state 4"
     assert told(board, "[len(queue), queue.corrupt]") == [60, 0]
-    board.exec("queue.put(b't', b'60 ')\nout = []")
-    board.exec("""
+    run(board, "queue.put(b't', b'60 ')\nout = []")
+    run(
+        board,
+        """
 while len(queue):
     entry = queue.take()
     out.append((int(bytes(entry.payload).split()[0]), entry.packet_id, entry.retain, entry.dup))
     queue.settle(entry)
-""")
+""",
+    )
     assert told(board, "out") == [
         *([i, 32768 + i, i & 1, True] for i in range(60)),
         [60, 32828, 0, False],
     ]
 
     board.reset()
-    board.exec(_OPEN)
+    run(board, _OPEN)
     assert told(board, "[len(queue), queue.unsettled, queue.corrupt]") == [0, 0, 0]
     assert told(board, "sorted(name for name in files.names() if '.mark.' not in name)") == [
         "session.a",
@@ -79,7 +91,8 @@ while len(queue):
 @pytest.mark.parametrize("watchdog_ms", [150, 333])
 def test_the_watchdog_in_the_middle_of_a_write_costs_nothing(board, watchdog_ms):
     with pytest.raises(EmulatorError) as interrupted:
-        board.exec(
+        run(
+            board,
             f"""
 import machine
 machine.WDT(timeout={watchdog_ms})
@@ -95,7 +108,7 @@ while True:
     safe = [int(number) for number in re.findall(r"safe (\d+)\b", str(interrupted.value))]
     assert safe
     board.wait_for_reset()
-    board.exec(_OPEN)
+    run(board, _OPEN)
     numbers = told(
         board, "[int(bytes(queue.take().payload).split()[0]) for _ in range(len(queue))]"
     )
