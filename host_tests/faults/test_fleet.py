@@ -189,7 +189,9 @@ def test_a_thousand_connections_come_back_to_a_restarted_hub(tmp_path, sweep_ful
                 await asyncio.to_thread(hub.start)
                 back_s = time.monotonic()
                 await until(lambda: fleet.online == DEVICES, 90 * scale + 10)
-                at_s = [max(0.0, arrived_s - back_s) for arrived_s in fleet.arrived_s]
+                # MQTT is served before the hub says that all of it is ready.
+                back_s = min(back_s, *fleet.arrived_s)
+                at_s = [arrived_s - back_s for arrived_s in fleet.arrived_s]
                 arrivals = Arrivals(back_s - lost_s, at_s, scale)
                 print(f"{arrivals}; {fleet.attempts} attempts; waits times {scale}")
                 assert len(at_s) == DEVICES and not fleet.refused

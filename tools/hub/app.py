@@ -89,11 +89,12 @@ class Hub:
             self.broker, self.provisioning, self.address, self.authority, self.iotmq, self.rules
         )
         try:
-            self.address.ports |= await self._listeners.start()
             self.address.ports |= await self._gateways.start()
             await self.iotmq.start()
             await self.cloud.start()
             self.api_port = await self._api.start()
+            # Last: a fleet that waits for the hub must find it ready, and not wait in a heap.
+            self.address.ports |= await self._listeners.start()
         except BaseException:
             self._listeners.stop()
             self.iotmq.stop()
