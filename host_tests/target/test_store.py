@@ -35,7 +35,7 @@ def board(tmp_path):
         yield pico
 
 
-def run(board: EmulatedPico, code: str, **options: float) -> str:
+def run(board: EmulatedPico, code: str, **options: float) -> bytes:
     """Runs what looks inside the compact library."""
     return board.exec(library().translated(code), **options)
 
