@@ -1,13 +1,12 @@
 """nginx, as the HTTP server nobody here wrote."""
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from host_tests.peers.tls_servers import HOST, Place, _wait_for, free_port
-from tools import prerequisites
+from host_tests.peers.nginx_process import nginx_process
+from host_tests.peers.tls_servers import HOST, Place, free_port
 
 CONTENT = bytes(i * i >> 7 & 255 for i in range(200_000))
 SMALL = b"a small page\n"
@@ -71,19 +70,9 @@ def nginx(place: Place) -> Iterator[Nginx]:
     certificate, key = place.server()
     port, tls_port = free_port(), free_port()
     long = " ".join(f'add_header X-{i} "{"y" * 100}" always;' for i in range(60))
-    (folder / "nginx.conf").write_text(
-        _CONFIGURATION.format(
-            folder=folder, host=HOST, port=port, tls_port=tls_port, certificate=certificate,
-            key=key, slow=SLOW_BYTES_PER_S, big="x" * 3000, long=long,
-        )
+    configuration = _CONFIGURATION.format(
+        folder=folder, host=HOST, port=port, tls_port=tls_port, certificate=certificate,
+        key=key, slow=SLOW_BYTES_PER_S, big="x" * 3000, long=long,
     )  # fmt: skip
-    command = [prerequisites.find("nginx") or "nginx", "-p", folder, "-c", folder / "nginx.conf"]
-    log = (folder / "stderr.log").open("wb")
-    process = subprocess.Popen([*map(str, command), "-e", str(folder / "error.log")], stderr=log)
-    try:
-        _wait_for(port)
+    with nginx_process(folder, configuration, port):
         yield Nginx(port, tls_port, folder)
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()

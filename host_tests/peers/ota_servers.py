@@ -1,14 +1,13 @@
 """nginx as a file server of updates, with every fault that its configuration can have."""
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from host_tests.peers.tls_servers import HOST, Place, _wait_for, free_port
-from tools import prerequisites
+from host_tests.peers.nginx_process import nginx_process
+from host_tests.peers.tls_servers import HOST, Place, free_port
 
 _CONFIGURATION = """
 daemon off; master_process off; worker_processes 1;
@@ -94,19 +93,9 @@ def file_server(place: Place, size: int) -> Iterator[FileServer]:
     (folder / "files").mkdir(parents=True)
     certificate, key = place.server()
     port, tls_port = free_port(), free_port()
-    (folder / "nginx.conf").write_text(
-        _CONFIGURATION.format(
-            folder=folder, host=HOST, port=port, tls_port=tls_port, certificate=certificate,
-            key=key, size=size,
-        )
+    configuration = _CONFIGURATION.format(
+        folder=folder, host=HOST, port=port, tls_port=tls_port, certificate=certificate,
+        key=key, size=size,
     )  # fmt: skip
-    command = [prerequisites.find("nginx") or "nginx", "-p", folder, "-c", folder / "nginx.conf"]
-    log = (folder / "stderr.log").open("wb")
-    process = subprocess.Popen([*map(str, command), "-e", str(folder / "error.log")], stderr=log)
-    try:
-        _wait_for(port)
+    with nginx_process(folder, configuration, port):
         yield FileServer(port, tls_port, folder)
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
