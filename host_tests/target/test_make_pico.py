@@ -1,16 +1,11 @@
 """`make pico`: the firmware boots from the emulated board's flash, logs in to the hub, runs."""
 
 import asyncio
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import time
 
 from host_tests.conftest import requires
-from host_tests.target.desk_board import ROOT
+from host_tests.target.person import EXIT, person_at
 from tools.emulated.__main__ import READINGS
 from tools.emulated.stage import stage
 from tools.emulated.terminal import terminal
@@ -21,22 +16,14 @@ TIMEOUT_S = 150
 
 
 def test_the_transcript_shows_a_login_and_readings_and_the_repl_answers():
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tools.emulated"]
-    person = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
-    try:
-        shown = wait_for(ours, b"to exit this shell")
-        os.write(ours, b"\x03")
-        wait_for(ours, b">>> ")
-        os.write(ours, b"print(6 * 7)\r")
-        wait_for(ours, b"\n42")
-        os.write(ours, b"\x1d")
-        assert person.wait(TIMEOUT_S) == 0
-    finally:
-        person.kill()
-        person.wait()
-        os.close(ours)
-        os.close(theirs)
+    with person_at([sys.executable, "-m", "tools.emulated"], TIMEOUT_S) as person:
+        shown = person.sees(b"to exit this shell")
+        person.types(b"\x03")
+        person.sees(b">>> ")
+        person.types(b"print(6 * 7)\r")
+        person.sees(b"\n42")
+        person.types(EXIT)
+        assert person.sees_it_end() == 0
     for line in (
         r"board \| \[ *\d+\.\d{3}\] online",
         r"board \| \[ *\d+\.\d{3}\] clock set to 20\d\d-",
@@ -44,16 +31,6 @@ def test_the_transcript_shows_a_login_and_readings_and_the_repl_answers():
         rf"The hub has [{READINGS}-9] readings of \w+/pico-w\.",
     ):
         assert re.search(f"^{line}", shown, re.MULTILINE), shown
-
-
-def wait_for(terminal: int, text: bytes) -> str:
-    """What the terminal shows until this text comes."""
-    seen = b""
-    deadline = time.monotonic() + TIMEOUT_S
-    while text not in seen:
-        assert select.select([terminal], [], [], deadline - time.monotonic())[0], seen
-        seen += os.read(terminal, 1024)
-    return seen.decode()
 
 
 async def hear_and_interrupt() -> None:

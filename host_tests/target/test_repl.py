@@ -1,11 +1,7 @@
 """`make repl` and `make logs` at a board made of the Unix port."""
 
 import contextlib
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
 import threading
 import time
@@ -13,7 +9,8 @@ import time
 import pytest
 import serial  # type: ignore[import-untyped]
 
-from host_tests.target.desk_board import ROOT, DeskBoard
+from host_tests.target.desk_board import DeskBoard
+from host_tests.target.person import EXIT, person_at
 from tools.boards.errors import BoardError
 from tools.repl import __main__ as repl
 from tools.repl.board import RunningBoard
@@ -25,28 +22,13 @@ TIMEOUT_S = 20.0
 
 def test_a_person_types_at_the_prompt_and_leaves(tmp_path):
     with DeskBoard(tmp_path) as desk:
-        ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "tools.repl", "repl", "--port", desk.port]
-        person = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT)
-        try:
-            wait_for(ours, b"to exit this shell")
-            os.write(ours, b"print(6 * 7)\r")
-            wait_for(ours, b"\n42")
-            os.write(ours, b"\x1d")
-            assert person.wait(TIMEOUT_S) == 0
-        finally:
-            person.kill()
-            person.wait()
-            os.close(ours)
-            os.close(theirs)
-
-
-def wait_for(terminal: int, text: bytes) -> None:
-    seen = b""
-    deadline = time.monotonic() + TIMEOUT_S
-    while text not in seen:
-        assert select.select([terminal], [], [], deadline - time.monotonic())[0], seen
-        seen += os.read(terminal, 1024)
+        with person_at(command, TIMEOUT_S) as person:
+            person.sees(b"to exit this shell")
+            person.types(b"print(6 * 7)\r")
+            person.sees(b"\n42")
+            person.types(EXIT)
+            assert person.sees_it_end() == 0
 
 
 class Seen(Exception):
