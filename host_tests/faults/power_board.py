@@ -2,6 +2,7 @@
 sectors its bootloader goes by, on one flash. The flash remembers every change (power_media.py), so
 that a cut can be rebuilt at each of them."""
 
+import os
 import struct
 from binascii import crc32
 
@@ -118,8 +119,7 @@ class Board:
         self.running = _LABELS[0]
         vfs.VfsLfs2.mkfs(self._files, progsize=_PROGRAM_BYTES)  # type: ignore[arg-type]
         self._mount()
-        self.tree.make_folder("/slots")
-        self.tree.make_folder("/state")
+        os.mkdir(_POINT + "/slots")
         self._put("/slots/a", slot)
         self._put("/slots/base", bundles.slot_file({"main.mpy": b"base"}))
         self._put("/slots/keys", b"\x01\x00" + PUBLIC)

@@ -33,31 +33,17 @@ class Tree:
         except OSError:
             return []
 
-    def make_folder(self, path):
-        """Makes a folder, unless it is there. The one above must be there."""
-        try:
-            os.mkdir(self._root + path)
-        except OSError as e:
-            if e.errno != 17:  # it exists
-                raise
-
     def rename(self, old, new):
         """A file that is at `new` is replaced, in one step on LittleFS and POSIX."""
         os.rename(self._root + old, self._root + new)
 
     def remove(self, path):
-        """Removes a file, or a folder with all in it; a path where nothing is, too."""
-        full = self._root + path
+        """Removes a file; a path where nothing is, too."""
         try:
-            is_folder = os.stat(full)[0] & _FOLDER
-        except OSError:
-            return
-        if is_folder:
-            for name in os.listdir(full):
-                self.remove(path + "/" + name)
-            os.rmdir(full)
-        else:
-            os.remove(full)
+            os.remove(self._root + path)
+        except OSError as e:
+            if e.errno != 2:  # it is not there
+                raise
 
     def free_bytes(self):
         """What the file system says it has room for."""

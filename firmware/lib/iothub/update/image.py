@@ -6,7 +6,6 @@ own MD5 covers file and trailer.
 """
 
 import struct
-from binascii import hexlify
 from hashlib import sha256
 
 from iothub.compat import const
@@ -191,18 +190,6 @@ def load_keys(data):
 def chip_of(head):
     """The chip of an ESP32 application, by its first bytes: 0 ESP32, 2 S2, 5 C3, 9 S3, 13 C6."""
     return head[_CHIP_AT] | head[_CHIP_AT + 1] << 8
-
-
-def describe(trailer):
-    """The trailer in words, for a log."""
-    return "%s %s for %s, sequence %d, %d bytes, SHA-256 %s" % (
-        "bundle" if trailer.kind == BUNDLE else "application",
-        trailer.version,
-        trailer.board,
-        trailer.sequence,
-        trailer.size,
-        hexlify(trailer.sha256[:4]).decode(),
-    )
 
 
 def _text(field):
