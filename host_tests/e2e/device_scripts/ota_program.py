@@ -54,7 +54,7 @@ class Place:
         return "file"
 
     def target(self, name):
-        return FileTarget(self._tree, self._name, ROOM_BYTES)
+        return FileTarget(self._tree, self._name)
 
     def install(self, trailer):
         say("install", version=trailer.version)

@@ -39,7 +39,6 @@ def update(place, content, **fields):
     name = place.admit(trailer, content[: image.HEAD_BYTES], len(content) + image.TRAILER_BYTES)
     target = place.target(name)
     for at in range(0, len(content), BLOCK_BYTES):
-        target.erase(at)
         target.write(at, content[at : at + BLOCK_BYTES])
     target.sync()
     target.close()
@@ -204,7 +203,6 @@ def test_a_confirmation_after_a_reset_leaves_the_download_that_was_broken_off():
     with OnBoard() as board:
         board.start()
         target = board.slots().target(slots.FILE)
-        target.erase(0)
         target.write(0, bytes(BLOCK_BYTES))
         target.close()
         board.start(WATCHDOG)

@@ -38,15 +38,10 @@ class Partition:
 
 
 def download(target, content, begin=0):
-    """As a download writes it, in pieces that fit no block."""
+    """As a download writes it."""
     view = memoryview(content)
-    at = begin
-    while at < len(content):
-        if at % target.block_bytes == 0:
-            target.erase(at)
-        end = min(len(content), at + 1000, at - at % BLOCK_BYTES + BLOCK_BYTES)
-        target.write(at, view[at:end])
-        at = end
+    for at in range(begin, len(content), BLOCK_BYTES):
+        target.write(at, view[at : at + BLOCK_BYTES])
     target.sync()
 
 
@@ -64,7 +59,6 @@ CONTENT = bytes([at * 7 & 255 for at in range(11000)])
 def test_a_partition_is_erased_and_written():
     partition = Partition(4)
     target = PartitionTarget(partition)
-    assert (target.capacity_bytes, target.block_bytes) == (4 * BLOCK_BYTES, BLOCK_BYTES)
     download(target, CONTENT)
     assert read(target, len(CONTENT)) == CONTENT
     assert partition.flash[12288] == 0x5A, "no block is erased ahead of need"
@@ -79,11 +73,10 @@ def test_the_chip_of_a_partition_is_told():
 
 def test_a_file_goes_on_where_another_target_left_it():
     with TemporaryTree() as tree:
-        target = FileTarget(tree, "/download", 20000)
-        assert (target.capacity_bytes, target.block_bytes) == (20000, BLOCK_BYTES)
+        target = FileTarget(tree, "/download")
         download(target, CONTENT[:9000])
         target.close()
-        target = FileTarget(tree, "/download", 20000)
+        target = FileTarget(tree, "/download")
         # More was written than was noted.
         download(target, CONTENT, 8192)
         assert read(target, len(CONTENT)) == CONTENT
@@ -93,7 +86,7 @@ def test_a_file_goes_on_where_another_target_left_it():
 
 def test_a_file_begun_anew_keeps_nothing():
     with TemporaryTree() as tree:
-        target = FileTarget(tree, "/download", 20000)
+        target = FileTarget(tree, "/download")
         download(target, CONTENT)
         download(target, CONTENT[:100])
         target.close()
@@ -102,10 +95,10 @@ def test_a_file_begun_anew_keeps_nothing():
 
 def test_what_is_not_there_cannot_be_read():
     with TemporaryTree() as tree:
-        target = FileTarget(tree, "/download", 20000)
+        target = FileTarget(tree, "/download")
         raises(StorageError, target.read, 0, bytearray(1))
         download(target, CONTENT)
         raises(StorageError, target.read, 10999, bytearray(2))
         target.close()
-        error = raises(StorageError, FileTarget(tree, "/no/download", 1).write, 0, b"x")
+        error = raises(StorageError, FileTarget(tree, "/no/download").write, 0, b"x")
         assert error.errno == 2

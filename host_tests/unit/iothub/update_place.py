@@ -1,5 +1,5 @@
-"""Where an update goes in tests: a flash in RAM that must be erased before it is written, and a
-place (see iothub.net.ota) that takes what has the right first bytes."""
+"""Where an update goes in tests: a flash in RAM, and a place (see iothub.net.ota) that takes
+what has the right first bytes."""
 
 from iothub.errors import UpdateError
 from iothub.update import image
@@ -10,29 +10,21 @@ BLOCK_BYTES = 4096
 
 
 class FlashTarget:
-    """`blocks` of flash. `log` has the offsets that were erased and, as (offset, bytes), written;
-    `broken_at` is an offset that cannot be read."""
-
-    block_bytes = BLOCK_BYTES
+    """`blocks` of flash. `written` has what was written, as (offset, bytes); `broken_at` is an
+    offset that cannot be read."""
 
     def __init__(self, blocks):
-        self.capacity_bytes = blocks * BLOCK_BYTES
-        self.data = bytearray(b"\xff" * self.capacity_bytes)
-        self.erased = []
+        self.data = bytearray(blocks * BLOCK_BYTES)
         self.written = []
         self.syncs = 0
         self.broken_at = None
 
-    def erase(self, offset):
-        assert not offset % BLOCK_BYTES
-        self.erased.append(offset)
-        self.data[offset : offset + BLOCK_BYTES] = b"\xff" * BLOCK_BYTES
-
     def write(self, offset, view):
-        end = offset + len(view)
-        assert end <= self.capacity_bytes
-        assert bytes(self.data[offset:end]) == b"\xff" * len(view), "not erased"
-        self.data[offset:end] = view
+        assert not offset % BLOCK_BYTES and 0 < len(view) <= BLOCK_BYTES
+        assert offset + len(view) <= len(self.data)
+        self.data[offset : offset + BLOCK_BYTES] = bytes(view) + b"\xff" * (
+            BLOCK_BYTES - len(view)
+        )
         self.written.append((offset, len(view)))
 
     def read(self, offset, view):

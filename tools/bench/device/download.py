@@ -33,7 +33,7 @@ class _Place:
         return "file"
 
     def target(self, name):
-        return FileTarget(Tree(os.getcwd()), "/ours", 1 << 30)
+        return FileTarget(Tree(os.getcwd()), "/ours")
 
 
 def bare(url):

@@ -1,39 +1,29 @@
 """A bundle that is stored as it comes, in one file, until it is whole and verified."""
 
-from iothub.compat import const
 from iothub.errors import StorageError
-
-_BLOCK_BYTES = const(4096)
 
 
 class FileTarget:
     """Where a download is written: the file `path` of `tree` (port/tree.py). It stays open, since
-    each close writes metadata; sync() makes what was written so far safe.
+    each close writes metadata; sync() makes what was written so far safe."""
 
-    `capacity_bytes`: what the caller found there is room for.
-    """
-
-    block_bytes = _BLOCK_BYTES
-
-    def __init__(self, tree, path, capacity_bytes):
-        self.capacity_bytes = capacity_bytes
+    def __init__(self, tree, path):
         self._tree = tree
         self._path = path
         self._file = None
         self._position = 0
 
-    def erase(self, offset):
-        """A file needs none; but one that is begun anew must not keep its old end, which the file
-        system would copy along with each write."""
-        if offset == 0:
+    def write(self, offset, view):
+        """Writes `view` from `offset` on; from 0 on, the file begins anew. Raises StorageError."""
+        if not offset:
+            # Its old end would be copied along with each write by the file system.
             self.close()
             self._open("w+b")
-
-    def write(self, offset, view):
-        """Writes `view` from `offset` on. Raises StorageError."""
-        file = self._at(offset)
+        elif offset != self._position or self._file is None:
+            self._seek(offset)
+        self._position = -1  # nobody knows where, until it is written
         try:
-            if file.write(view) != len(view):
+            if self._file.write(view) != len(view):
                 raise OSError(28, "no space left")
             self._position = offset + len(view)
         except OSError as e:
@@ -41,7 +31,8 @@ class FileTarget:
 
     def read(self, offset, view):
         """Fills `view` with what lies from `offset` on. Raises StorageError: less lies there."""
-        if self._at(offset).readinto(view) != len(view):
+        self._seek(offset)
+        if self._file.readinto(view) != len(view):
             raise StorageError("the download is shorter than noted")
         self._position = offset + len(view)
 
@@ -59,14 +50,13 @@ class FileTarget:
             self._file.close()
             self._file = None
 
-    def _at(self, offset):
+    def _seek(self, offset):
         if self._file is None:
             self._open("r+b" if self._tree.size(self._path) >= 0 else "w+b")
         # LittleFS writes out what it holds back whenever it is told where to go on.
         if offset != self._position:
             self._file.seek(offset)
-        self._position = -1  # nobody knows where, until what follows succeeded
-        return self._file
+        self._position = -1
 
     def _open(self, mode):
         try:

@@ -5,26 +5,19 @@ from iothub.update.image import HEAD_BYTES, chip_of
 
 _BLOCK_BYTES = const(4096)
 _ERASE = const(6)  # ioctl
-_SIZE_AT = const(3)  # in Partition.info()
 
 
 class PartitionTarget:
-    """Where a download is written: `partition` is the inactive esp32.Partition. The flash must be
-    erased before it is written; a write may be any part of an erased block."""
-
-    block_bytes = _BLOCK_BYTES
+    """Where a download is written: `partition` is the inactive esp32.Partition."""
 
     def __init__(self, partition):
         self._partition = partition
-        self.capacity_bytes = partition.info()[_SIZE_AT]
-
-    def erase(self, offset):
-        """Erases the block at `offset`, a multiple of block_bytes."""
-        self._partition.ioctl(_ERASE, offset // _BLOCK_BYTES)
 
     def write(self, offset, view):
-        """Writes `view` from `offset` on, into erased flash. Never over the end of a block."""
-        self._partition.writeblocks(offset // _BLOCK_BYTES, view, offset % _BLOCK_BYTES)
+        """Erases the block at `offset`, a multiple of 4096, and writes `view`, a block at most."""
+        block = offset // _BLOCK_BYTES
+        self._partition.ioctl(_ERASE, block)
+        self._partition.writeblocks(block, view, 0)
 
     def read(self, offset, view):
         """Fills `view` with what lies from `offset` on."""

@@ -36,7 +36,8 @@ _NEW_KEYS = "/slot/update.keys"  # a bundle may bring the next ones
 _SLOTS = "/slots"
 _BLOCK_BYTES = const(4096)
 _SPARE_BYTES = const(16384)  # what the file system itself and the journals may need meanwhile
-_LABEL = const(4)  # in Partition.info()
+_SIZE = const(3)  # in Partition.info()
+_LABEL = const(4)
 
 
 class Slots:
@@ -93,7 +94,7 @@ class Slots:
     def target(self, name):
         """Where the image is written."""
         if name == FILE:
-            return FileTarget(self._tree, _DOWNLOAD, self._rooms()[image.BUNDLE])
+            return FileTarget(self._tree, _DOWNLOAD)
         if self._partition is None:
             raise UpdateError("there is no second partition")
         return PartitionTarget(self._partition)
@@ -269,9 +270,7 @@ class Slots:
             room = self._tree.free_bytes() + max(self._tree.size(_DOWNLOAD), 0) - _SPARE_BYTES
             rooms[image.BUNDLE] = room
         if self._partition is not None:
-            rooms[image.ESP32_APPLICATION] = (
-                PartitionTarget(self._partition).capacity_bytes + image.TRAILER_BYTES
-            )
+            rooms[image.ESP32_APPLICATION] = self._partition.info()[_SIZE] + image.TRAILER_BYTES
         return rooms
 
     def _check_unpacked(self, trailer):

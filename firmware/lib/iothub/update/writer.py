@@ -125,9 +125,7 @@ class Writer:
             record.target = self._place.admit(trailer, view, record.size)
             self._target = self._place.target(record.target)
             record.offset = 0
-        target = self._target
-        target.erase(offset)
-        target.write(offset, view)
+        self._target.write(offset, view)
         self._digest(view)
         if self.taken - record.offset >= INTERVAL_BYTES:
             self._note()
