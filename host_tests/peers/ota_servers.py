@@ -45,6 +45,13 @@ http {{
                 return 206 "xyz";
             }}
         }}
+        # One that knows no range that counts from the end.
+        location /nosuffix/ {{
+            set $asked $http_range;
+            if ($asked ~ =-) {{ set $asked ""; }}
+            proxy_pass http://{host}:{port}/files/;
+            proxy_set_header Range $asked;
+        }}
         # One that does not look at If-Range.
         location /noifrange/ {{
             proxy_pass http://{host}:{port}/files/;

@@ -464,6 +464,28 @@ def test_a_version_that_was_given_up_is_told_and_not_taken_again(at_the_desk):
     at_the_desk(scenario)
 
 
+def test_the_trailer_of_an_earlier_update_is_not_taken_for_another(at_the_desk):
+    newer = Firmware.make(IMAGE, "0.3\nbeta", 3)
+
+    async def scenario(desk: Desk) -> None:
+        desk.offer(desk.url())
+        async with desk.device.start() as device:
+            await is_installed(desk, device)
+        desk.publish(newer)
+        desk.offer(desk.url("nosuffix"), newer)
+        desk.device.app = {"bytes_per_s": 200_000}
+        async with desk.device.start() as device:
+            await until(lambda: any(e["fetched"] > 80_000 for e in device.of("at")))
+        desk.device.app = {}
+        asked = len(desk.requests())
+        async with desk.device.start() as device:
+            installed = await is_installed(desk, device, newer)
+            assert installed["read"] <= SIZE - 2 * INTERVAL
+        assert {r.split("-")[0] for _, r in desk.requests()[asked:]} == {"bytes=65536"}
+
+    at_the_desk(scenario)
+
+
 def test_a_new_file_under_the_same_version_begins_anew(at_the_desk):
     async def scenario(desk: Desk) -> None:
         desk.device.app = {"bytes_per_s": 200_000}

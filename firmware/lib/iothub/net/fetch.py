@@ -15,6 +15,7 @@ from iothub.update.image import TRAILER_BYTES
 from iothub.update.writer import Writer
 
 _MAX_REDIRECTS = const(3)
+_MD5_BYTES = const(16)
 # How long a download that is always served keeps others waiting: a block of flash takes longer.
 _TURN_MS = const(5)
 
@@ -28,8 +29,10 @@ async def fetch(ota, job):
         for _ in writer.read_again():
             await asyncio.sleep_ms(0)
         if writer.taken:
+            kept = ota.device.storage.read(ota.tail_file) or b""
             try:
-                writer.take_tail(ota.device.storage.read(ota.tail_file) or b"")
+                if kept.startswith(ota.record.md5):  # else of another file
+                    writer.take_tail(kept[_MD5_BYTES:])
             except UpdateError:
                 pass  # it comes once more, at the end of the file
         ota.progress(writer.taken)
@@ -75,7 +78,7 @@ async def _take_tail(ota, asked, writer, source):
     tail = await source.client.read(TRAILER_BYTES)
     writer.take_tail(tail)
     try:
-        ota.device.storage.write(ota.tail_file, tail)
+        ota.device.storage.write(ota.tail_file, writer.record.md5 + tail)
     except OSError as e:
         raise StorageError("cannot save the trailer", None, e.errno)
     asked.has_tail = True

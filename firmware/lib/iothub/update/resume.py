@@ -13,8 +13,9 @@ LOADING = const(0)
 INSTALLED = const(1)  # a restart is to show what it is worth
 REFUSED = const(2)  # it was tried, and is not to be tried again
 
-_VERSION = const(1)
-# Version of the record, stage, MD5, size, offset, CRC-32; then the texts, a line each.
+_VERSION = const(2)
+# Version of the record, stage, MD5, size, offset, CRC-32; then the texts, a line each, last that
+# of which nobody knows what is in it.
 _LAYOUT = ">BB16sIII"
 _LAYOUT_BYTES = const(30)
 
@@ -42,7 +43,7 @@ class Record:
         packed = struct.pack(
             _LAYOUT, _VERSION, self.stage, self.md5, self.size, self.offset, self.crc
         )
-        return packed + "\n".join((self.version, self.etag, self.target)).encode()
+        return packed + "\n".join((self.etag, self.target, self.version)).encode()
 
 
 def load(journal):
@@ -51,10 +52,8 @@ def load(journal):
     if not packed or packed[0] != _VERSION:
         return None
     _, stage, md5, size, offset, crc = struct.unpack_from(_LAYOUT, packed)
-    texts = str(packed[_LAYOUT_BYTES:], "utf-8").split("\n")
-    if len(texts) != 3:  # a version of several lines
-        return None
-    return Record(texts[0], md5, size, texts[1], texts[2], offset, crc, stage)
+    etag, target, version = str(packed[_LAYOUT_BYTES:], "utf-8").split("\n", 2)
+    return Record(version, md5, size, etag, target, offset, crc, stage)
 
 
 def forget(journal):
