@@ -25,6 +25,7 @@ class Bound:
     name: str | None
     names: ast.ImportFrom | None  # of the file that has it; None where both lie in one file
     whole: ast.ImportFrom | None = None  # of the module itself, where it is used as one
+    is_held: bool = False  # the module is what for_now() gave
 
 
 class Rewriter(ast.NodeTransformer):
@@ -141,7 +142,7 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         bound = self._find(node.id)
-        if bound is None:
+        if bound is None or bound.is_held:
             return node
         if bound.name is None:
             if bound.whole is None or self._linker.home[bound.module] != bound.module:
@@ -160,6 +161,9 @@ class Rewriter(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         if isinstance(node.value, ast.Name):
             bound = self._find(node.value.id)
+            if bound is not None and bound.is_held:
+                node.attr = self._of_held(bound.module, node.attr)
+                return node
             if bound is not None and bound.name is None:
                 known = self._linker.constants.get(bound.module, {})
                 if node.attr in known:
@@ -171,13 +175,33 @@ class Rewriter(ast.NodeTransformer):
                 if found is None:
                     raise CompactError(f"{self._module}: {bound.module} has no {node.attr}")
                 return found
+        module = _for_now(node.value)
+        if module is not None:
+            node.attr = self._of_held(module, node.attr)
+        return self.generic_visit(node)
+
+    def _of_held(self, module: str, name: str) -> str:
+        text = self._linker.globals.get((module, name))
+        if text is None:
+            raise CompactError(f"{self._module}: {module} has no {name}")
+        return text
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        """`name = for_now("module")` binds the name as an import does."""
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                module = _for_now(value)
+                if module is not None:
+                    self._scopes[-1][name] = Bound(module, None, None, is_held=True)
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "const":
             return self.visit(node.args[0])
         match node:
-            case ast.Call(func=ast.Name(id="let_go"), args=[ast.Constant(value=str(module))]):
+            case ast.Call(
+                func=ast.Name(id="let_go" | "for_now"), args=[ast.Constant(value=str(module))]
+            ):
                 node.args = [ast.Constant(self._linker.home.get(module, module))]
         return self.generic_visit(node)
 
@@ -247,3 +271,11 @@ class Rewriter(ast.NodeTransformer):
             if alias.asname == alias.name:
                 alias.asname = None
         return node
+
+
+def _for_now(value: ast.expr) -> str | None:
+    """The module of a call for_now("module")."""
+    match value:
+        case ast.Call(func=ast.Name(id="for_now"), args=[ast.Constant(value=str(module))]):
+            return module
+    return None

@@ -14,15 +14,17 @@ _HOME = {
 
 
 def __getattr__(name):
-    home = _HOME.get(name)
-    if home:
-        return getattr(_load(home), name)
-    # MicroPython asks here for submodules too (`from iothub import topics`).
+    return _find("iothub.", _HOME, name)
+
+
+def _find(package, homes, name):
+    """What a package's `name` is: of the module that `homes` has for it, or a module, for which
+    MicroPython asks here too (`from iothub import topics`)."""
+    home = homes.get(name)
     try:
-        return _load(name)
+        module = __import__(package + (home or name), None, None, (name,))
     except ImportError:
-        raise AttributeError("iothub has no " + name)
-
-
-def _load(name):
-    return __import__("iothub." + name, None, None, (name,))
+        if home:
+            raise
+        raise AttributeError(package + name)
+    return getattr(module, name) if home else module

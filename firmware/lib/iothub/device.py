@@ -16,7 +16,7 @@ from iothub import port, topics
 from iothub.clock import Clock
 from iothub.compat import const
 from iothub.errors import BadInput, LinkError, LoginRefused, NotConnected, QueueFull
-from iothub.loading import let_go
+from iothub.loading import for_now, let_go
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
 from iothub.services.ntp import ANSWER_FAMILY, REQUEST_FAMILY
@@ -60,19 +60,16 @@ class Device:
         self._on_event = on_event
         self._time_journal = None
         self.chip = port
-        self.storage = storage = port.storage()
         if config.transport in ("auto", "tls", "wss"):
             from iothub.store.journal import Journal
 
-            self._time_journal = Journal(storage, "time")
+            self._time_journal = Journal(self.storage, "time")
         self.network = network = network or port.Network(config.network, self.tell)
-        from iothub.net.access import Access, queue_of
-
-        access = Access(config, network, port, self._time_journal)
-        queue = queue_of(config.queue, storage)
+        layers = for_now("iothub.net.access")
+        access = layers.Access(config, network, port, self._time_journal)
+        queue = layers.queue_of(config.queue, self)
         self.transport = access.transport  # never "auto"
         self._proof = access.proof
-        let_go("iothub.net.access")
         self._names = {}
         self._expiry_from_clock = False
         self._distrust_clock = False
@@ -97,8 +94,7 @@ class Device:
     def from_file(cls, path="device.json", on_event=None, network=None):
         """A device from a JSON file. Raises BadInput naming the field. With product_secret in it
         the device is registered first, once: see net/register.py, also for what is raised then."""
-        from iothub import config
-
+        config = for_now("iothub.config")
         try:
             fields = config.read(path)
             is_whole = not isinstance(fields, dict) or not fields.get("product_secret")
@@ -108,13 +104,13 @@ class Device:
             from iothub.net import register
 
             fields = register.run(path, port, network)
-        checked = config.Config(fields)
-        let_go("iothub.config")  # needed once
-        return cls(checked, on_event, network)
+        return cls(config.Config(fields), on_event, network)
 
     def __getattr__(self, name):
         home = _SERVICES.get(name)
-        if home is None:
+        if name == "storage":
+            made = port.storage()
+        elif home is None:
             made = self.services.load(name)
         else:
             made = __import__("iothub.net." + home, None, None, ("join",)).join(self)
@@ -192,14 +188,7 @@ class Device:
         self._expiry_from_clock = self.clock.known and not self._distrust_clock
         if self._expiry_from_clock:
             expiry_s = self.clock.now_s() + LOGIN_VALID_S
-        # Loaded for each login, which is seldom, and let go of.
-        from iothub.net.access import login
-
-        try:
-            return login(self._proof, expiry_s)
-        finally:
-            let_go("iothub.net.access")
-            let_go("iothub.signing")
+        return for_now("iothub.net.access").login(self._proof, expiry_s)
 
     def _session_event(self, what, detail):
         if what == OFFLINE:
@@ -229,8 +218,8 @@ class Device:
                 self._ntp = Ntp(ticks_diff)
                 payload = self._ntp.request(ticks_ms())
                 self.session.publish_nowait(self._ntp_request, payload)
-            except (NotConnected, QueueFull, LinkError, ImportError, MemoryError):
-                pass  # no link, or no memory, just now; the next round asks again
+            except (NotConnected, QueueFull, LinkError, ImportError, ValueError, MemoryError):
+                pass  # no link, no memory, or no code just now; the next round asks again
             await asyncio.sleep_ms(TIME_ANSWER_MS)
             self._ntp = None
             await asyncio.sleep_ms(TIME_REFRESH_MS if self.clock.known else TIME_RETRY_MS)

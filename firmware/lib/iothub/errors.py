@@ -5,7 +5,7 @@ text, what to do about it (`hint`). The tree hangs below OSError, because MicroP
 native base only and existing umqtt programs already catch OSError; `errno` is the code.
 """
 
-from iothub.loading import let_go
+from iothub.loading import for_now
 
 # Phases, in the order a device meets them.
 CONFIG = "config"
@@ -40,13 +40,9 @@ class IoTHubError(OSError):
     def hint(self):
         """What to do about it, or "". The texts are loaded for this call only: text costs heap."""
         try:
-            from iothub.hints import find
-
-            return find(type(self).__name__, self.code)
+            return for_now("iothub.hints").find(type(self).__name__, self.code)
         except Exception:  # no memory, or the file is damaged: an error can be told all the same
             return ""
-        finally:
-            let_go("iothub.hints")
 
     def __str__(self):
         hint = self.hint

@@ -3,6 +3,15 @@
 import sys
 
 
+def for_now(name):
+    """The module `name` of the library, which stays in memory as long as the caller, or code of
+    it that runs, holds it. Raises ImportError or MemoryError."""
+    try:
+        return __import__(name, None, None, (name,))
+    finally:
+        let_go(name)
+
+
 def let_go(name):
     """Forgets a module of the library; whoever holds something of it keeps that, and it can be
     imported again."""

@@ -14,7 +14,7 @@ BETWEEN_MODULES = {
     "Clock": {"set"},
     "Config": {"secret"},
     "Console": set(),
-    "Device": {"tell", "listeners", "chip", "config", "storage", "profile"},
+    "Device": {"tell", "listeners", "chip", "config", "profile"},
     "DeviceOta": {"save", "forget", "device", "tail_file", "record", "place", "may_run"},
     "Identity": {"system_topic"},
     "Log": {"request", "answer", "wants_to_leave", "batch", "sent"},

@@ -128,6 +128,39 @@ def test_a_stub_has_the_public_names_of_a_module_that_moved(tmp_path):
     assert linker.stub("iothub.b") is None
 
 
+LOADING = (
+    "import sys\ndef for_now(name):\n"
+    "    try:\n        return __import__(name, None, None, (name,))\n"
+    "    finally:\n        sys.modules.pop(name)\n"
+)
+
+
+def test_a_module_for_now_is_found_in_its_file(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a", "iothub.c"],
+        loading=LOADING,
+        c="",
+        a="def join():\n    return 'a'\ndef size(join):\n    return join\n",
+        b="from iothub.loading import for_now\ndef use():\n    held = for_now('iothub.a')\n"
+        "    return held.join(), for_now('iothub.a').size(2)\n",
+    )
+    assert "held = for_now('iothub.c')" in files["iothub/b.py"]
+    # Both are attributes as well, and so have other names as globals.
+    assert "return (held.join_of_a(), for_now('iothub.c').size_of_a(2))" in files["iothub/b.py"]
+
+
+def test_a_module_for_now_must_have_what_is_used(tmp_path):
+    with pytest.raises(CompactError, match=r"iothub\.a has no gone"):
+        linked(
+            tmp_path,
+            ["iothub.b"],
+            loading=LOADING,
+            a="x = 1\n",
+            b="from iothub.loading import for_now\nfor_now('iothub.a').gone()\n",
+        )
+
+
 def test_what_a_module_does_not_use_it_passes_on(tmp_path):
     files = linked(
         tmp_path,

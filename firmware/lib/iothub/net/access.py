@@ -4,10 +4,12 @@ PROTOCOL sections 1.1, 1.2 and 2; the table is also the README's."""
 from binascii import hexlify
 from random import getrandbits
 
-from iothub import signing
-from iothub.loading import let_go
+from iothub.loading import for_now, let_go
 from iothub.net.endpoint import Endpoint
+from iothub.signing import hmac_key, mqtt_password, mqtt_username
 from iothub.store.queue import RamQueue
+
+let_go("iothub.signing")  # what is taken of it is kept
 
 # transport: (port, TLS by "certificates" or "psk", WebSocket)
 _LAYERS = {
@@ -44,9 +46,9 @@ class Access:
 
                     network = TimedNetwork(network, config.sntp, chip, time_journal)
             if config.secret is not None:
-                ready_key = signing.hmac_key(config.secret.decoded, config.algorithm)
+                ready_key = hmac_key(config.secret.decoded, config.algorithm)
         # It holds nothing of this module, which so can be let go of.
-        self.proof = client_id, ready_key, rsa_key, None if chip is None else chip.feed
+        self.proof = client_id, ready_key, rsa_key, chip
         self.endpoint = Endpoint(
             config.host or _host(config, websocket),
             config.port or port,
@@ -61,18 +63,16 @@ class Access:
 
 def login(proof, expiry_s):
     """(client id, user name, password or None) as bytes, valid until `expiry_s`."""
-    client_id, ready_key, rsa_key, feed = proof
+    client_id, ready_key, rsa_key, chip = proof
     # Random, and only to tell one attempt from another in the cloud's logs.
     connection_id = "".join([chr(65 + getrandbits(16) % 26) for _ in range(5)])
-    username = signing.mqtt_username(client_id, connection_id, expiry_s)
+    username = mqtt_username(client_id, connection_id, expiry_s)
     password = None  # TLS has proved the device already
     if ready_key is not None:
-        password = signing.mqtt_password(ready_key, username)
+        password = mqtt_password(ready_key, username)
     elif rsa_key is not None:
-        from iothub import rsa
-
-        let_go("iothub.rsa")
-        password = hexlify(rsa.sign(rsa_key, username, feed)) + b";rsa-sha256"
+        feed = None if chip is None else chip.feed
+        password = hexlify(for_now("iothub.rsa").sign(rsa_key, username, feed)) + b";rsa-sha256"
     return client_id, username, password
 
 
@@ -85,10 +85,7 @@ def _certificates(config, websocket):
         certificate = tls.read_der(config.certificate, "certificate")
         key = tls.read_der(config.private_key, "private_key")
         if websocket:
-            from iothub import rsa
-
-            rsa_key = rsa.private_key(key)
-            let_go("iothub.rsa")
+            rsa_key = for_now("iothub.rsa").private_key(key)
     return tls.Certificates(tls.load_anchors(config.ca), certificate, key), rsa_key
 
 
@@ -111,7 +108,7 @@ def _host(config, websocket):
     return regions.mqtt_host(config.region, config.product_id)
 
 
-def queue_of(settings, storage):
+def queue_of(settings, device):
     """The offline queue that the configuration's "queue" asks for."""
     limits = {}
     for name in settings:
@@ -120,5 +117,5 @@ def queue_of(settings, storage):
     if settings.get("flash"):
         from iothub.store.flash_queue import FlashQueue
 
-        return FlashQueue(storage, **limits)
+        return FlashQueue(device.storage, **limits)
     return RamQueue(**limits)

@@ -2,6 +2,8 @@
 
 import os
 
+_FOLDER = "/state"  # of the flash file system
+
 
 class Files:
     """Every call opens and closes its file, so that a power cut finds none open.
@@ -59,3 +61,8 @@ class Files:
 
     def _path(self, name):
         return self._directory + "/" + name
+
+
+def storage():
+    """Where a chip keeps the state of the library."""
+    return Files(_FOLDER)

@@ -13,7 +13,7 @@ Whatever else brings a network up can be given in its place. It has
 """
 
 from iothub.errors import NETWORK, LinkError
-from iothub.loading import let_go
+from iothub.loading import for_now
 
 
 class Interface:
@@ -29,28 +29,19 @@ class Interface:
         nic = self._nic
         if nic.isconnected():
             return
-        from iothub.port import joining
-
-        try:
-            nic.active(True)
-            if hasattr(nic, "connect"):  # a modem dials
-                nic.connect()
-            reason = await joining.wait(nic)
-            if reason is not None:
-                nic.active(False)
-                raise LinkError("network: " + reason, NETWORK, 113)
-            joining.tell(self._told, nic)
-        finally:
-            let_go("iothub.port.joining")
+        joining = for_now("iothub.port.joining")
+        nic.active(True)
+        if hasattr(nic, "connect"):  # a modem dials
+            nic.connect()
+        reason = await joining.wait(nic)
+        if reason is not None:
+            nic.active(False)
+            raise LinkError("network: " + reason, NETWORK, 113)
+        joining.tell(self._told, nic)
 
     def status(self):
         """In words."""
-        from iothub.port import joining
-
-        try:
-            return joining.described(self._nic)
-        finally:
-            let_go("iothub.port.joining")
+        return for_now("iothub.port.joining").described(self._nic)
 
     def down(self):
         self._nic.active(False)

@@ -3,7 +3,8 @@
 import asyncio
 from time import ticks_diff, ticks_ms
 
-from iothub.errors import NETWORK, LinkError
+from iothub.compat import const
+from iothub.errors import NETWORK, BadInput, LinkError
 from iothub.timeouts import WIFI_JOIN_MS, WIFI_POLL_MS
 
 # What on_event tells when a network was joined: status(), in words.
@@ -20,6 +21,22 @@ _REASONS = {
     204: "wrong password or weak signal",
 }
 _NOT_SEEN_DBM = -999
+_MAX_NETWORKS = const(8)
+
+
+def checked(settings):
+    """The list of networks in the configuration's "network". Raises BadInput."""
+    known = settings if isinstance(settings, list) else [settings]
+    if not 0 < len(known) <= _MAX_NETWORKS:
+        raise BadInput("network", "must be 1 to %d networks" % _MAX_NETWORKS)
+    for each in known:
+        ssid = isinstance(each, dict) and each.get("ssid")
+        if not isinstance(ssid, str) or not 0 < len(ssid.encode()) <= 32:
+            raise BadInput("network.ssid", "must be 1 to 32 bytes")
+        password = each.get("password", "")
+        if password != "" and (type(password) is not str or not 8 <= len(password) <= 64):
+            raise BadInput("network.password", "must be 8 to 64 characters")
+    return known
 
 
 async def join(wlan, known):
