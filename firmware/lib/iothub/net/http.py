@@ -18,7 +18,7 @@ from iothub.net.endpoint import Endpoint
 from iothub.timeouts import HTTP_BODY_MS, HTTP_RESPONSE_MS, HTTP_STALL_MS
 
 # Between looks whether the server moved: shortly at first, since a full window is there at once.
-_POLL_FIRST_MS = const(1)
+_POLL_FIRST_MS = const(0)
 _POLL_LAST_MS = const(10)
 _RX_BYTES = const(512)  # heads come through it; bodies only by what follows a head in one read
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -153,7 +153,7 @@ class Client:
         if ticks_diff(ticks_ms(), self._started_ms) > self._limit_ms:
             raise DeadlineError("http: no answer in time", RECEIVE)
         await asyncio.sleep_ms(self._pause_ms)
-        self._pause_ms = min(2 * self._pause_ms, _POLL_LAST_MS)
+        self._pause_ms = min(2 * self._pause_ms + 1, _POLL_LAST_MS)
 
     async def _write(self, data):
         view = memoryview(data)
