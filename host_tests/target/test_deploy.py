@@ -218,6 +218,7 @@ def test_the_whole_firmware_is_deployed_but_not_over_a_main_of_somebody_else(
             assert board.call("hashes", ["/slots/keys"]) == [sha256(b"public keys").hexdigest()]
             assert sorted(board.call("files", "/")) == [
                 "/boot.py",
+                "/factory.mpy",
                 "/main.py",
                 "/slotboot.mpy",
                 "/slots/a",

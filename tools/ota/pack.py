@@ -17,7 +17,7 @@ from tools.ota.trailer import BUNDLE, ESP32_APPLICATION, Release, trailer
 KEYS_FILE = "update.keys"
 _BOARD_CHARACTERS = 20
 # What starts slots is not in them.
-_OUTSIDE = {"boot.mpy", "slotboot.mpy"}
+_OUTSIDE = {"boot.mpy", "factory.mpy", "slotboot.mpy"}
 _BASE_MAIN = "base.mpy"
 # Safe mode connects and updates: it needs no other service.
 _BASE_OMITS = (
