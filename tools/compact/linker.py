@@ -66,7 +66,8 @@ class Linker:
                 if (module, name) in chosen or name in self.constants[module]:
                     continue
                 text = name
-                if name in taken or name in self._used:
+                # What MicroPython looks for in a module keeps its name; a file has one of each.
+                if not name.startswith("__") and (name in taken or name in self._used):
                     text = name + "_of_" + module.removeprefix(PACKAGE + ".").replace(".", "_")
                 taken.add(text)
                 chosen[module, name] = text
