@@ -35,7 +35,6 @@ http {{
             alias {folder}/files/; ssi on; ssi_types *; chunked_transfer_encoding off;
         }}
         location /closing/ {{ alias {folder}/files/; keepalive_timeout 0; }}
-        location /bighead {{ add_header X-Big "{big}" always; return 200 "ok"; }}
         location /longhead {{ {long} return 200 "ok"; }}
         location /nothing {{ return 204; }}
         location /length {{ client_max_body_size 20k; return 200 "$content_length $http_host"; }}
@@ -72,7 +71,7 @@ def nginx(place: Place) -> Iterator[Nginx]:
     long = " ".join(f'add_header X-{i} "{"y" * 100}" always;' for i in range(60))
     configuration = _CONFIGURATION.format(
         folder=folder, host=HOST, port=port, tls_port=tls_port, certificate=certificate,
-        key=key, slow=SLOW_BYTES_PER_S, big="x" * 3000, long=long,
+        key=key, slow=SLOW_BYTES_PER_S, long=long,
     )  # fmt: skip
     with nginx_process(folder, configuration, port):
         yield Nginx(port, tls_port, folder)

@@ -71,8 +71,6 @@ def test_bodies_of_every_kind(server, tls):
             is_content(done)
             is_content(await d.fetch("/closing/file.bin", tls))
             is_content(await d.fetch("/nothing", tls), b"", 204)
-            head = await d.fetch("/file.bin", tls, method="HEAD")
-            assert (head["size"], head["length"]) == (0, len(CONTENT))
             posted = b"16000 " + d.url("", tls).partition("://")[2].encode()
             is_content(
                 await d.fetch("/length", tls, method="POST", body="x" * 16000, read=100), posted
@@ -168,12 +166,9 @@ def test_redirects_are_followed_only_when_asked_and_never_down(server):
 def test_sizes_have_caps(server):
     async def scenario():
         async with desk(server) as d:
-            for path, reason in (
-                ("/bighead", "a line is over 2048 bytes"),
-                ("/longhead", "the head is over 4096 bytes"),
-            ):
-                done = await d.fetch(path)
-                assert reason in done["reason"] and done["code"] == 71, done
+            done = await d.fetch("/longhead")
+            assert "what comes before a body is over 4096 bytes" in done["reason"]
+            assert done["code"] == 71
             done = await d.fetch("/file.bin", read=1000)
             assert "the body is over 1000 bytes" in done["reason"]
             done = await d.fetch("/chunked/file.bin", read=1000)

@@ -117,7 +117,8 @@ sys.modules["socket"] = Sockets
 sys.modules["network"] = Radio
 
 from iothub import Device
-from iothub.net import http, publish, tls
+from iothub.net import publish, tls
+from iothub.net.follow import follow
 
 async def main(mqtt_port, http_port, application_bytes):
     Line.ports = mqtt_port, http_port
@@ -133,7 +134,7 @@ async def main(mqtt_port, http_port, application_bytes):
     Line.peak = 0
     started_ms = time.ticks_ms()
     security = tls.Certificates(tls.load_anchors("/https"))
-    client = await http.follow("https://127.0.0.1:%d/file" % http_port, security)
+    client = await follow("https://127.0.0.1:%d/file" % http_port, security)
     figures["took_ms"] = time.ticks_diff(time.ticks_ms(), started_ms)
     digest = hashlib.sha256()
     piece = bytearray(256)

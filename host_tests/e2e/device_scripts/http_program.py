@@ -21,16 +21,17 @@ for argument in sys.argv[1:]:  # before anything reads the table
     else:
         _arguments.append(argument)
 
-from iothub.codec import http as codec  # noqa: E402
+from iothub.codec.url import split_url  # noqa: E402
 from iothub.net import http, tls  # noqa: E402
 from iothub.net.endpoint import Endpoint  # noqa: E402
+from iothub.net.follow import follow  # noqa: E402
 
 _security = tls.Certificates(tls.load_anchors(_arguments[0])) if _arguments else None
 _clients: dict = {}
 
 
 def client_for(url):
-    is_tls, host, port, path = codec.split_url(url)
+    is_tls, host, port, path = split_url(url)
     key = (is_tls, host, port)
     if key not in _clients:
         endpoint = Endpoint(host, port, None, _security if is_tls else None)
@@ -44,7 +45,7 @@ async def ask(order):
     fields = [tuple(pair) for pair in order.get("fields", ())]
     wanted = [name.encode() for name in order.get("wanted", ())]
     if "max_redirects" in order:
-        client = await http.follow(
+        client = await follow(
             order["url"], _security, None, fields, wanted, order["max_redirects"]
         )
     else:

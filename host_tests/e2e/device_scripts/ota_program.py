@@ -66,27 +66,12 @@ class Counted(http.Client):
 
     total = 0
 
-    async def readinto(self, buf):
-        before = Counted.total
-        count = await super().readinto(buf)
-        if Counted.total == before:  # else it was there at once, and read_now() counted it
-            self._count(count)
-        return count
-
     def read_now(self, buf):
         count = super().read_now(buf)
         if count:
-            self._count(count)
+            Counted.total += count
+            say("read", total=Counted.total)
         return count
-
-    async def read(self, max_bytes):
-        body = await super().read(max_bytes)
-        self._count(len(body))
-        return body
-
-    def _count(self, count):
-        Counted.total += count
-        say("read", total=Counted.total)
 
 
 http.Client = Counted  # type: ignore[misc]

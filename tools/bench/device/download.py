@@ -13,7 +13,7 @@ from binascii import crc32
 from time import ticks_diff, ticks_us
 
 from iothub import Device
-from iothub.codec.http import split_url
+from iothub.codec.url import split_url
 from iothub.net.fetch import fetch
 from iothub.port.tree import Tree
 from iothub.services.ota import Job

@@ -8,7 +8,7 @@ from time import ticks_diff, ticks_ms
 from iothub.compat import const
 from iothub.errors import BadInput, DeadlineError, LinkError, StorageError, UpdateError
 from iothub.mqtt.backoff import Backoff
-from iothub.net import http
+from iothub.net.follow import follow
 from iothub.timeouts import OTA_URL_MS
 from iothub.update.download import RENEW, RETRY, TAKE, WANTED, Download
 from iothub.update.image import TRAILER_BYTES
@@ -156,7 +156,7 @@ class _Source:
         elif settings.get("transport") != "http":
             raise BadInput("url", 'is not https; "http" in the configuration may allow it')
         session = device.session if settings.get("alone") else None
-        self.client = await http.follow(
+        self.client = await follow(
             url, self._security, network, fields, WANTED, _MAX_REDIRECTS, session
         )
         return self.client.response

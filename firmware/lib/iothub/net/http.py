@@ -9,19 +9,17 @@ next one where the server allows it.
 """
 
 import asyncio
-from time import ticks_diff, ticks_ms
+from time import ticks_add, ticks_diff, ticks_ms
 
 from iothub.codec import http as codec
 from iothub.compat import const
-from iothub.errors import CONNECT, RECEIVE, BadInput, DeadlineError, LinkError, ProtocolError
-from iothub.net.endpoint import Endpoint
+from iothub.errors import RECEIVE, DeadlineError, ProtocolError
 from iothub.timeouts import HTTP_BODY_MS, HTTP_RESPONSE_MS, HTTP_STALL_MS
 
 # Between looks whether the server moved: shortly at first, since a full window is there at once.
 _POLL_FIRST_MS = const(0)
 _POLL_LAST_MS = const(10)
 _RX_BYTES = const(512)  # heads come through it; bodies only by what follows a head in one read
-_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Client:
@@ -31,28 +29,24 @@ class Client:
 
     def __init__(self, endpoint, host, session=None):
         self.response = None
-        self.path = "/"
         self._endpoint = endpoint
         self._host = host
         self._session = session
         self._stream = None
         self._rx = bytearray(_RX_BYTES)
         self._at = self._end = 0  # what of _rx was read and not taken yet
-        self._wrote = False
-        self._limit_ms = 0
-        self._pause_ms = _POLL_FIRST_MS
-        self._started_ms = ticks_ms()
+        self._begin(0)
 
     async def request(self, method, path, fields=(), body=None, wanted=()):
-        """Sends a request and returns its codec Response as soon as the head is there. `body` is
-        bytes or None. Raises LinkError, its kinds, or BadInput. An error closes the connection;
-        nothing is sent twice."""
-        head = codec.request_head(
-            method, path, self._host, fields, None if body is None else len(body)
-        )
+        """Sends a request, GET or POST, and returns its codec Response as soon as the head is
+        there. `body` is bytes or None. Raises LinkError, its kinds, or BadInput. An error closes
+        the connection; nothing is sent twice."""
+        size = None if body is None else len(body)
+        head = codec.request_head(method, path, self._host, fields, size)
         if not self.is_reusable():
             self.close()
-        response = self.response = codec.Response(wanted, method == "HEAD")
+        self.path = path
+        response = self.response = codec.Response(wanted)
         try:
             if self._stream is None:
                 await self._open()
@@ -69,23 +63,8 @@ class Client:
     async def readinto(self, buf):
         """Fills the front of `buf` with what comes next of the body; how many bytes, 0 at its
         end. Raises LinkError."""
-        count = self.read_now(buf)
-        if count is None:
-            self._begin(HTTP_STALL_MS)
-            try:
-                while count is None:
-                    await self._wait()
-                    count = self._body_now(buf)
-            except BaseException as e:
-                raise self._failed(e)
-        return count
-
-    def read_now(self, buf):
-        """The same without waiting: None if nothing is there now."""
-        try:
-            return self._body_now(buf)
-        except BaseException as e:
-            raise self._failed(e)
+        self._begin(HTTP_STALL_MS)
+        return await self._body(buf)
 
     async def read(self, max_bytes):
         """The whole rest of the body (bytes). Raises LinkError; ProtocolError when it has more
@@ -95,17 +74,27 @@ class Client:
         view = memoryview(body)
         size = 0
         self._begin(HTTP_BODY_MS)
+        while size <= max_bytes:
+            count = await self._body(view[size:])
+            if not count:
+                return bytes(view[:size])
+            size += count
+        raise self._failed(ProtocolError("http: the body is over %d bytes" % max_bytes))
+
+    async def _body(self, buf):
+        while True:
+            count = self.read_now(buf)
+            if count is not None:
+                return count
+            try:
+                await self._wait()
+            except BaseException as e:
+                raise self._failed(e)
+
+    def read_now(self, buf):
+        """readinto() without waiting: None if nothing is there now. Every body comes this way."""
         try:
-            while True:
-                count = self._body_now(view[size:])
-                if count is None:
-                    await self._wait()
-                    continue
-                if not count:
-                    return bytes(view[:size])
-                size += count
-                if size > max_bytes:
-                    raise ProtocolError("http: the body is over %d bytes" % max_bytes)
+            return self._body_now(buf)
         except BaseException as e:
             raise self._failed(e)
 
@@ -141,16 +130,14 @@ class Client:
             if self._session is not None:
                 self._session.step_back()
             raise
-        self._wrote = False
 
     def _begin(self, limit_ms):
-        self._started_ms = ticks_ms()
-        self._limit_ms = limit_ms
+        self._deadline_ms = ticks_add(ticks_ms(), limit_ms)
         self._pause_ms = _POLL_FIRST_MS
 
     async def _wait(self):
         """A while, until the other side may have moved."""
-        if ticks_diff(ticks_ms(), self._started_ms) > self._limit_ms:
+        if ticks_diff(self._deadline_ms, ticks_ms()) < 0:
             raise DeadlineError("http: no answer in time", RECEIVE)
         await asyncio.sleep_ms(self._pause_ms)
         self._pause_ms = min(2 * self._pause_ms + 1, _POLL_LAST_MS)
@@ -162,9 +149,7 @@ class Client:
             count = self._stream.write(view[done:])
             if count:
                 done += count
-                if not self._wrote:
-                    self._wrote = True
-                    self._endpoint.handshake_over()
+                self._endpoint.handshake_over()
             else:
                 await self._wait()
 
@@ -219,34 +204,3 @@ class Client:
             error = self._endpoint.explain(error)
         self.close()
         return error
-
-
-async def follow(url, security, network=None, fields=(), wanted=(), max_redirects=0, session=None):
-    """GETs a URL (str): the Client, whose `response` has arrived up to its head; `path` is where
-    redirects led. `security` (one of net/tls.py) is for https; plain http is used when the URL
-    says so. Redirects are followed `max_redirects` times at most, never from https to http;
-    `fields` go along. Raises LinkError, its kinds, or BadInput."""
-    was_tls = False
-    while True:
-        is_tls, host, port, path = codec.split_url(url)
-        if was_tls and not is_tls:
-            raise LinkError("http: redirected from https to http", CONNECT)
-        if is_tls and security is None:
-            raise BadInput("url", "https needs trust anchors")
-        was_tls = is_tls
-        name = host if port == (443 if is_tls else 80) else "%s:%d" % (host, port)
-        endpoint = Endpoint(host, port, network, security if is_tls else None)
-        client = Client(endpoint, name, session)
-        client.path = path
-        response = await client.request("GET", path, fields, None, tuple(wanted) + (b"location",))
-        if response.status not in _REDIRECTS or not max_redirects:
-            return client
-        client.close()
-        max_redirects -= 1
-        try:
-            url = response.fields[b"location"].decode()
-            if url.startswith("/") and not url.startswith("//"):
-                url = "http%s://%s%s" % ("s" if is_tls else "", name, url)
-            codec.split_url(url)
-        except (KeyError, ValueError, BadInput):
-            raise ProtocolError("http: redirected to nowhere")

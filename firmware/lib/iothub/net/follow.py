@@ -1,0 +1,38 @@
+"""A file by its address, whatever it is redirected to: for downloads."""
+
+from iothub.codec.url import split_url
+from iothub.errors import CONNECT, BadInput, LinkError, ProtocolError
+from iothub.net import http
+from iothub.net.endpoint import Endpoint
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+async def follow(url, security, network=None, fields=(), wanted=(), max_redirects=0, session=None):
+    """GETs a URL (str): the Client, whose `response` has arrived up to its head; `path` is where
+    redirects led. `security` (one of net/tls.py) is for https; plain http is used when the URL
+    says so. Redirects are followed `max_redirects` times at most, never from https to http;
+    `fields` go along. Raises LinkError, its kinds, or BadInput."""
+    was_tls = False
+    while True:
+        is_tls, host, port, path = split_url(url)
+        if was_tls and not is_tls:
+            raise LinkError("http: redirected from https to http", CONNECT)
+        if is_tls and security is None:
+            raise BadInput("url", "https needs trust anchors")
+        was_tls = is_tls
+        name = host if port == (443 if is_tls else 80) else "%s:%d" % (host, port)
+        endpoint = Endpoint(host, port, network, security if is_tls else None)
+        client = http.Client(endpoint, name, session)
+        response = await client.request("GET", path, fields, None, tuple(wanted) + (b"location",))
+        if response.status not in _REDIRECTS or not max_redirects:
+            return client
+        client.close()
+        max_redirects -= 1
+        try:
+            url = response.fields[b"location"].decode()
+            if url.startswith("/") and not url.startswith("//"):
+                url = "http%s://%s%s" % ("s" if is_tls else "", name, url)
+            split_url(url)
+        except (KeyError, ValueError, BadInput):
+            raise ProtocolError("http: redirected to nowhere")
