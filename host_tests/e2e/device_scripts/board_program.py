@@ -21,6 +21,9 @@ say("starts", name=name)
 vfs.mount(slot, "/slot")
 scripts = [path for path in sys.path if path.endswith("device_scripts")]
 sys.path[:] = ["/slot", ".frozen"] + scripts  # noqa: RUF005  # no [*x] in MicroPython
+# What `told` imported of the library is not the slot's.
+for name in [name for name in sys.modules if name.split(".")[0] == "iothub"]:
+    del sys.modules[name]
 
 from iothub.port import updates  # noqa: E402
 
