@@ -1,9 +1,17 @@
-"""Code that is loaded to connect may fail to load: that is a lost link, and tried again."""
+"""Code that is loaded to connect may fail to load: that is a lost link, and tried again; but not
+for ever, since a file that is missing or damaged stays so."""
 
 import json
+import shutil
+import socket
 import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from tools.pki import make_authority
 
 PROGRAM = """
 import asyncio, json
@@ -15,7 +23,7 @@ class Endpoint:
     tries = 0
     async def open(self):
         self.tries += 1
-        if self.tries % 2:
+        if self.tries % 2 or self.tries > 4:
             raise MemoryError()
         from iothub.net import is_not_there
     def handshake_over(self):
@@ -39,16 +47,81 @@ asyncio.run(asyncio.wait_for(main(), 10))
 """
 
 
-def test_a_session_goes_on_without_the_code_to_connect():
+def heard_from(arguments: list[str], library: Path) -> list[Any]:
+    """What a program prints last, with the library of that folder."""
     done = subprocess.run(
-        [str(MICROPYTHON), "-c", PROGRAM],
-        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
+        [str(MICROPYTHON), *arguments],
+        env={"MICROPYPATH": f"{library}:.frozen"},
         capture_output=True,
         text=True,
         timeout=30,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    heard = json.loads(done.stdout.splitlines()[-1])
+    found: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_a_session_goes_on_without_the_code_to_connect():
+    heard = heard_from(["-c", PROGRAM], ROOT / "firmware/lib")
     assert [(offline, kind) for offline, kind, _, _ in heard] == [(True, "LinkError")] * 4
     assert [code for _, _, code, _ in heard] == [12, 2, 12, 2]
     assert "out of memory" in heard[0][3] and "is_not_there" in heard[1][3]
+
+
+DEVICE = """
+import asyncio, json, os, sys
+from iothub import Device
+from iothub.config import Config
+from iothub.mqtt.backoff import Backoff
+
+folder, path, content, transport, port = sys.argv[1:]
+fields = {
+    "product_id": "A1B2C3D4E5", "device_name": "dev01", "device_secret": "c2VjcmV0",
+    "transport": transport, "host": "127.0.0.1", "port": int(port), "network": {"ssid": "none"},
+}
+if transport == "tls":
+    fields["ca"] = folder + "/root.der"
+Backoff.next_ms = lambda self: 0
+heard = []
+
+async def main():
+    device = Device(Config(fields), lambda what, detail: heard.append(detail.errno))
+    os.remove(folder + "/iothub/" + path + ".py")
+    if content:
+        with open(folder + "/iothub/" + path + ".mpy", "wb") as file:
+            file.write(bytes.fromhex(content))
+    try:
+        await device.run()
+    except OSError as e:
+        heard.append([type(e).__name__, e.errno, e.phase, e.reason, e.hint])
+
+asyncio.run(asyncio.wait_for(main(), 20))
+print(json.dumps(heard))
+"""
+ENOENT = 2
+ANOTHER_BUILD = b"M\x05\x00\x1f" + bytes(100)
+DAMAGED = b"\xff" * 100
+NOTHING = b""
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "transport", "reason"),
+    [
+        ("net/transport", NOTHING, "tcp", "no module named 'iothub.net.transport'"),
+        ("net/transport", ANOTHER_BUILD, "tcp", "incompatible .mpy file"),
+        ("net/transport", DAMAGED, "tls", "incompatible .mpy file"),
+        ("net/access", ANOTHER_BUILD, "tcp", "incompatible .mpy file"),
+    ],
+    ids=["missing", "of another build", "damaged, TLS", "of another build, login"],
+)
+def test_code_that_never_loads_ends_it(tmp_path, path, content, transport, reason):
+    shutil.copytree(ROOT / "firmware/lib/iothub", tmp_path / "iothub")
+    (tmp_path / "root.der").write_bytes(make_authority("desk").certificate_der)
+    (tmp_path / "program.py").write_text(DEVICE)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        given = [str(tmp_path), path, content.hex(), transport, str(port)]
+        *lost, last = heard_from([str(tmp_path / "program.py"), *given], tmp_path)
+    assert lost == [ENOENT] * 4
+    assert last[:4] == ["LinkError", ENOENT, "connect", reason]
+    assert "missing or damaged" in last[4]

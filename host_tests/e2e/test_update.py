@@ -351,6 +351,30 @@ def test_the_sample_application_updates_itself(tmp_path, firmware, keys):
     at_desk(tmp_path, firmware, keys, scenario)
 
 
+def test_a_confirmed_version_whose_file_goes_bad_is_given_up(tmp_path, firmware, keys):
+    """It says what is wrong, ends, and at the next start its file is read as a whole."""
+
+    async def scenario(desk: Desk) -> None:
+        release = (BOARD, firmware, Release(0, desk.identity.product_id, BOARD.build, "1.1", 1))
+        await desk.upload("1.1", pack_bundle(*release, keys).content)
+        await desk.install()
+        async with desk.board() as board:
+            assert (await board.expect("starts"))["name"] == "b"
+            await until(lambda: desk.update.state == "done")
+        slot = desk.flash / "slots/b"
+        code = firmware["iothub/transport.mpy"]
+        slot.write_bytes(slot.read_bytes().replace(code, b"\xff" * len(code)))
+        async with desk.board() as board:
+            assert (await board.expect("starts"))["name"] == "b"
+            raised = await board.expect("raised", START_TIMEOUT_S)
+            assert "connect: incompatible .mpy file" in raised["error"]
+        async with desk.board() as board:
+            assert (await board.expect("starts"))["name"] == "a"
+            await board.expect("online")
+
+    at_desk(tmp_path, firmware, keys, scenario)
+
+
 def test_safe_mode_takes_an_update(tmp_path, firmware, keys):
     async def scenario(desk: Desk) -> None:
         (desk.flash / "slots/a").write_bytes(b"worn")

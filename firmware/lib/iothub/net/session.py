@@ -50,6 +50,7 @@ UNHANDLED = const(-3)  # a message that matches no subscription; its topic
 OVERRUN = const(-2)  # too many coroutines wait to run; the topic. The message is not acknowledged
 
 _MAX_COROUTINES = const(16)
+_MAX_LOADS = const(5)  # of code to connect, that fail in a row
 _RETRY_MS = const(5)
 _MAX_BACKLOG_BYTES = const(4096)  # above it nothing is read, so that answers cannot pile up
 
@@ -109,9 +110,11 @@ class Session:
 
     async def run(self):
         """Connects and stays connected until stop() or cancelled. Lost links and refused logins
-        are healed here; what the caller did wrong (BadInput) is raised."""
+        are healed here; what the caller did wrong (BadInput) is raised, and a LinkError when the
+        code to connect is missing, damaged or of another build."""
         self._task = asyncio.current_task()
         self._stopping = False
+        self._failed_loads = 0
         helpers = asyncio.create_task(self._run_coroutines()), asyncio.create_task(self._tick())
         try:
             while True:
@@ -133,8 +136,16 @@ class Session:
                     self._lost(self._failure)  # it was _fail() that cancelled the waiting reader
                 except MemoryError:
                     self._lost(_out_of_memory())
-                except ImportError as e:  # of code that is loaded to connect
-                    self._lost(LinkError(str(e), CONNECT, errno.ENOENT))
+                except (ImportError, ValueError) as e:  # of code that is loaded to connect
+                    if isinstance(e, ValueError) and ".mpy" not in str(e):
+                        raise
+                    error = LinkError(str(e), CONNECT, errno.ENOENT)
+                    # Perhaps there was no memory to look for it. Else who starts the application
+                    # has to know: slotboot.py has another one.
+                    self._failed_loads += 1
+                    if self._failed_loads == _MAX_LOADS:
+                        raise error
+                    self._lost(error)
                 self._enter(WAITING)
                 if not self.is_away:
                     await asyncio.sleep_ms(backoff.next_ms())
@@ -180,6 +191,7 @@ class Session:
         self._advance()
         engine = self.engine
         engine.connect(*self._login())
+        self._failed_loads = 0
         while True:
             await _readable(self._pollable)
             rounds = 0
