@@ -180,7 +180,7 @@ FAILURES = (
     (UpdateError("made for another board"), "-5", "made for another board"),
     (StorageError("flash is full", None, 28), "-5", "flash is full"),
     (LinkError("x" * 500), "-5", "x" * 128),
-    (KeyError("what"), "-5", "KeyError"),
+    (RuntimeError("what"), "-5", "RuntimeError what"),
     (MemoryError(), "-5", "MemoryError"),
 )
 

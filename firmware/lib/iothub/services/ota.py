@@ -184,7 +184,9 @@ class Ota(Service):
         code = getattr(error, "code", NOT_UPDATED)
         if not NOT_UPDATED <= code <= TIMED_OUT:
             code = NOT_UPDATED
-        reason = getattr(error, "reason", None) or type(error).__name__
+        reason = getattr(error, "reason", None)
+        if not reason:
+            reason = ("%s %s" % (type(error).__name__, error)).strip()
         # The documents' own word for the first; the rest is free text.
         text = "time_out" if code == TIMED_OUT else reason[:_MAX_REASON_CHARS]
         return _progress(version, "fail", code, text)
