@@ -2,16 +2,18 @@
 moment, and onto the emulated Pico W."""
 
 import json
+import re
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from host_tests.conftest import requires
-from host_tests.target.desk_board import DeskBoard
+from host_tests.target.desk_board import BLOCK_BYTES, DeskBoard
 from tools.boards.description import read_board
 from tools.boards.errors import BoardError
 from tools.bytecode import compile_file
@@ -19,6 +21,7 @@ from tools.deploy import __main__ as deploy
 from tools.deploy import transfer
 from tools.deploy.starters import starters
 from tools.ota.slot import slot_file
+from tools.pico import flash_image
 from tools.pico.board import START_TIMEOUT_S
 from tools.pico.emulator_process import EmulatorProcess
 from tools.pico.image import stock_image
@@ -229,21 +232,68 @@ def test_the_whole_firmware_is_deployed_but_not_over_a_main_of_somebody_else(
             ]
 
 
+def test_a_board_that_is_full_is_not_touched(tmp_path, capsys, monkeypatch):
+    """Starters and safe mode have room there, the application has not."""
+    monkeypatch.setattr(deploy, "KEYS", tmp_path)
+    with DeskBoard(tmp_path) as desk:
+        with RunningBoard.opened(desk.port) as board:
+            board.exec("f = open('/big', 'wb')\nfor _ in range(620): _ = f.write(bytes(1024))")
+            board.exec("f.close()")
+        assert deploy.main(["--port", desk.port, "--keep-running"]) == 1
+        refused = capsys.readouterr()
+        needed, free = judged_room(refused.err)
+        assert needed > free > 100_000
+        with RunningBoard.opened(desk.port) as board:
+            assert board.call("files", "/") == ["/big"]
+            # With so much room as it asked for it is done.
+            board.exec("import os\nos.remove('/big')\nf = open('/big', 'wb')")
+            kept = 620 * 1024 - (needed - free) - BLOCK_BYTES
+            board.exec(f"for _ in range({kept // 1024}): _ = f.write(bytes(1024))")
+            board.exec("f.close()")
+        assert deploy.main(["--port", desk.port, "--keep-running"]) == 0
+        capsys.readouterr()
+
+
+def judged_room(told: str) -> tuple[int, int]:
+    """(bytes needed, bytes free) as deploy says, which wrote nothing."""
+    found = re.search(r"deploying: (\d+) bytes are needed, (\d+) are free\n.*Nothing was", told)
+    assert found, told
+    return int(found[1]), int(found[2])
+
+
 def test_another_board_is_refused(tmp_path, capsys):
     with DeskBoard(tmp_path) as desk:
         assert deploy.main(["--port", desk.port, "--board", "pico_w"]) == 1
     assert "this is standard\n  BOARD=pico_w is RPI_PICO_W" in capsys.readouterr().err
 
 
-@pytest.fixture
-def emulated_pico() -> Iterator[str]:
-    """Where mpremote finds an emulated Pico W with an empty flash."""
-    emulator = EmulatorProcess([str(stock_image())])
+@contextmanager
+def emulated(*options: str) -> Iterator[str]:
+    """Where mpremote finds an emulated Pico W; without options with an empty flash."""
+    emulator = EmulatorProcess([str(stock_image()), *options])
     try:
         port = emulator.wait_for("ready", START_TIMEOUT_S)["port"]
         yield f"socket://127.0.0.1:{port}"
     finally:
         emulator.stop()
+
+
+@pytest.fixture
+def emulated_pico() -> Iterator[str]:
+    with emulated() as port:
+        yield port
+
+
+@requires("node", "npm")
+def test_an_emulated_pico_that_is_full_is_not_touched(tmp_path, capsys):
+    flash = tmp_path / "flash.bin"
+    flash.write_bytes(flash_image({"/big": bytes(640_000)}))
+    with emulated("--flash", str(flash)) as port:
+        assert deploy.main(["--port", port, "--board", "pico_w", "--keep-running"]) == 1
+        needed, free = judged_room(capsys.readouterr().err)
+        assert needed > free > 100_000
+        with RunningBoard.opened(port) as board:
+            assert board.call("files", "/") == ["/big"]
 
 
 @requires("node", "npm")

@@ -7,7 +7,7 @@ from tools.boards.description import board_keys, read_board
 from tools.boards.errors import BoardError
 from tools.bytecode import CompileError
 from tools.deploy.starters import starters
-from tools.deploy.transfer import deploy, write_starters
+from tools.deploy.transfer import check_room, deploy, different, write_starters
 from tools.ota.__main__ import KEYS
 from tools.ota.errors import OtaError
 from tools.ota.keys import PUBLIC
@@ -16,6 +16,8 @@ from tools.ota.slot import slot_file
 from tools.repl.board import RunningBoard
 
 _MPY_VERSION = 6
+_BASE = "/slots/base"
+_KEYS = "/slots/keys"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         slot = slot_file(application_files(compiled, None))
         base = slot_file(base_files(compiled))
         with RunningBoard.opened(wanted.port, board) as running:
-            _prepare(running, base, wanted)
+            _prepare(running, base, slot, wanted)
             _deploy(running, slot)
             if not wanted.keep_running:
                 running.restart()
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepare(board: RunningBoard, base: bytes, options: argparse.Namespace) -> None:
+def _prepare(board: RunningBoard, base: bytes, slot: bytes, options: argparse.Namespace) -> None:
     """What starts slots, and what is there when none is good: the safe mode, and the keys that
     sign updates. Keys that the board has stay: an update may have brought newer ones."""
     phase = "looking at the board"
@@ -71,13 +73,19 @@ def _prepare(board: RunningBoard, base: bytes, options: argparse.Namespace) -> N
     if there is not None and there.encode() != wanted["/main.py"] and not options.replace:
         hint = 'Save it, then: make deploy ARGS="--replace"'
         raise BoardError(phase, "it has a main.py of yours", hint)
-    write_starters(board, wanted)
-    has_base, has_keys = board.call("hashes", ["/slots/base", "/slots/keys"])
+    missing = different(board, wanted)
+    has_base, has_keys = board.call("hashes", [_BASE, _KEYS])
     if options.base or has_base is None:
-        board.write("/slots/base", base)
-        print(f"Safe mode: {len(base)} bytes.")
+        missing[_BASE] = base
     if has_keys is None and (KEYS / PUBLIC).is_file():
-        board.write("/slots/keys", (KEYS / PUBLIC).read_bytes())
+        missing[_KEYS] = (KEYS / PUBLIC).read_bytes()
+    check_room(board, missing, slot)
+    write_starters(board, wanted)
+    if _BASE in missing:
+        board.write(_BASE, base)
+        print(f"Safe mode: {len(base)} bytes.")
+    if _KEYS in missing:
+        board.write(_KEYS, missing[_KEYS])
         print(f"Keys of updates: {KEYS / PUBLIC}")
 
 

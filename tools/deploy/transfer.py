@@ -1,16 +1,17 @@
 """From a slot's file here to the slot the board starts: whatever breaks on the way, it starts what
-it started before."""
+it started before. What does not fit is refused before anything is written."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from tools.boards.errors import BoardError
 from tools.deploy.parts import Entry, parts_of
-from tools.repl.board import RunningBoard
+from tools.repl.board import NEW_SUFFIX, RunningBoard
 
 DEVICE_CODE = Path(__file__).with_name("device") / "slots.py"
 SLOTS = "ab"
@@ -18,6 +19,9 @@ _PHASE = "deploying"
 _CONFIRMED = 0
 # For the journals and the file system itself.
 _SPARE_BYTES = 16 * 1024
+_BLOCK_BYTES = 4096
+_FOLDER_BYTES = 2 * _BLOCK_BYTES
+_RECORD_BYTES = 2 * _BLOCK_BYTES  # the journal's two files
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,56 @@ class Deployed:
     copied_bytes: int
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """Which slot is filled, "" where the board has it already; `state` is the record's."""
+
+    digest: str
+    state: dict[str, Any]
+    running: str
+    target: str
+    good: str
+
+
+def different(board: RunningBoard, files: dict[str, bytes]) -> dict[str, bytes]:
+    """Those of the files, by path, that the board does not have as they are."""
+    found = board.call("hashes", list(files))
+    return {
+        path: content
+        for (path, content), digest in zip(files.items(), found, strict=True)
+        if digest != hashlib.sha256(content).hexdigest()
+    }
+
+
+def check_room(board: RunningBoard, files: dict[str, bytes], slot: bytes) -> None:
+    """Raises BoardError unless the files, each written beside the one it replaces, and then the
+    slot have room."""
+    board.load(DEVICE_CODE)
+    begin = board.call("free_bytes") - _SPARE_BYTES
+    folders = {path.rpartition("/")[0] for path in files} - {""} | {"/slots", "/state"}
+    free = begin - _RECORD_BYTES
+    free -= _FOLDER_BYTES * board.call("sizes", list(folders)).count(None)
+    least = free
+    old = board.call("sizes", list(files))
+    left_over = board.call("sizes", [path + NEW_SUFFIX for path in files])
+    for content, old_bytes, left_over_bytes in zip(files.values(), old, left_over, strict=True):
+        free += _in_blocks(left_over_bytes) - _in_blocks(len(content))
+        least = min(least, free)
+        free += _in_blocks(old_bytes)
+    target = _plan(board, slot).target
+    if target:
+        (old_bytes,) = board.call("sizes", [_path(target)])
+        least = min(least, free + _in_blocks(old_bytes) - _in_blocks(len(slot)))
+    if least < 0:
+        reason = f"{begin - least} bytes are needed, {max(begin, 0)} are free"
+        hint = "Nothing was written. Remove files of yours, or begin anew: make erase"
+        raise BoardError(_PHASE, reason, hint)
+
+
 def write_starters(board: RunningBoard, starters: dict[str, bytes]) -> None:
     """boot.py and what else starts slots, each where it differs: a file each, replaced whole."""
-    found = board.call("hashes", list(starters))
-    for (path, content), digest in zip(starters.items(), found, strict=True):
-        if digest != hashlib.sha256(content).hexdigest():
-            board.write(path, content)
+    for path, content in different(board, starters).items():
+        board.write(path, content)
     board.load(DEVICE_CODE)
     board.call("forget_slotboot")
     board.call("make_folders", "/state")
@@ -43,16 +91,12 @@ def write_starters(board: RunningBoard, starters: dict[str, bytes]) -> None:
 def deploy(board: RunningBoard, slot: bytes) -> Deployed:
     """Fills the slot that does not run, compares all of it by SHA-256, then makes it what starts,
     by one record. Raises BoardError."""
-    digest = hashlib.sha256(slot).hexdigest()
-    state = board.call("state")
-    hashes = dict(zip(SLOTS, board.call("hashes", [_path(name) for name in SLOTS]), strict=True))
-    running = state.get("slot", "a")
-    if hashes.get(running) == digest and state.get("phase", _CONFIRMED) == _CONFIRMED:
+    plan = _plan(board, slot)
+    if not plan.target:
         return Deployed("", 0, 0)
-    target = "b" if running == "a" and hashes["a"] else "a"
-    good = str(state.get("good", "a" if hashes["a"] else "")).replace(target, "")
+    digest, running, target, good = plan.digest, plan.running, plan.target, plan.good
     # Before it is touched: from here on it may hold anything.
-    state = board.call("save", {**state, "slot": running, "good": good, target: None})
+    state = board.call("save", {**plan.state, "slot": running, "good": good, target: None})
     sent, copied = _fill(board, slot, _path(running), _path(target))
     if board.call("hashes", [_path(target)])[0] != digest:
         # Two files of one size and CRC-32, or a worn flash: the second time all of it is sent.
@@ -68,8 +112,24 @@ def deploy(board: RunningBoard, slot: bytes) -> Deployed:
     return Deployed(target, sent, copied)
 
 
+def _plan(board: RunningBoard, slot: bytes) -> _Plan:
+    digest = hashlib.sha256(slot).hexdigest()
+    state = board.call("state")
+    hashes = dict(zip(SLOTS, board.call("hashes", [_path(name) for name in SLOTS]), strict=True))
+    running = state.get("slot", "a")
+    target = "b" if running == "a" and hashes["a"] else "a"
+    if hashes.get(running) == digest and state.get("phase", _CONFIRMED) == _CONFIRMED:
+        target = ""
+    good = str(state.get("good", "a" if hashes["a"] else "")).replace(target, "")
+    return _Plan(digest, state, running, target, good)
+
+
 def _path(slot: str) -> str:
     return f"/slots/{slot}"
+
+
+def _in_blocks(size_bytes: int | None) -> int:
+    return -(-(size_bytes or 0) // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
 def _fill(board: RunningBoard, slot: bytes, source: str | None, target: str) -> tuple[int, int]:

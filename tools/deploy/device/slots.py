@@ -23,7 +23,11 @@ def forget_slotboot():
 
 
 def state():
-    return _slotboot().Record("/state").state
+    """What is in the record; {} where there is none, or nothing that could read it."""
+    try:
+        return _slotboot().Record("/state").state
+    except ImportError:
+        return {}
 
 
 def save(state):
@@ -32,6 +36,17 @@ def save(state):
     record.state = state
     record.save()
     return _slotboot().Record("/state").state
+
+
+def sizes(paths):
+    """The bytes of each file (0: a folder), None where there is nothing."""
+    found: list = []
+    for path in paths:
+        try:
+            found.append(os.stat(path)[6])
+        except OSError:
+            found.append(None)
+    return found
 
 
 def entries(path):
