@@ -1,7 +1,7 @@
 """What was measured, and how it is measured on the board."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -121,9 +121,18 @@ def _measure_group(board: EmulatedPico, group: Group, mpy_files: dict[str, int])
         group=group,
         import_heap_bytes=imported - at_start,
         setup_heap_bytes=set_up - imported,
-        mpy_bytes=sum(mpy_files[path] for path in modules),
+        mpy_bytes=files_bytes([*modules.values(), *group.also], mpy_files),
         modules=tuple(sorted(modules.values())),
     )
+
+
+def files_bytes(modules: Iterable[str], mpy_files: dict[str, int]) -> int:
+    """The files of these modules, each once. Raises KeyError for a module without one."""
+    paths = {name: _mpy_path(name, mpy_files) for name in modules}
+    missing = [name for name, path in paths.items() if path is None]
+    if missing:
+        raise KeyError(f"no file of {missing}")
+    return sum(mpy_files[path] for path in paths.values() if path is not None)
 
 
 def _measure_modules(

@@ -13,12 +13,14 @@ PROBES_FOLDER = FOLDER / "probes"
 
 @dataclass(frozen=True)
 class Group:
-    """Modules that are loaded together. `before`, `imports` and `setup` are MicroPython code."""
+    """Modules that are loaded together. `before`, `imports` and `setup` are MicroPython code;
+    `also` names modules that are loaded for a moment only: their files count, not their heap."""
 
     name: str
     imports: str
     before: str = ""
     setup: str = ""
+    also: tuple[str, ...] = ()
     heap_limit_bytes: int | None = None
     mpy_limit_bytes: int | None = None
 

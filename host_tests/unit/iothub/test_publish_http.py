@@ -97,7 +97,7 @@ def test_an_error_is_told_by_number_and_in_the_gateways_words():
 def test_an_error_has_a_length_and_no_control_characters():
     body = json.dumps({"Response": {"Error": {"Message": "a\r\n" + "温" * 500}}}).encode()
     reason = raises(ServiceRefused, signed.answer, 200, body, "log").reason
-    assert len(reason) == 120 and reason.startswith("a??????")
+    assert len(reason) <= 120 and reason.startswith("a\\r\\n")
 
 
 def test_what_is_no_answer():

@@ -1,7 +1,17 @@
 """Reports of tools.size: what is written can be read back, and growth is told."""
 
+import pytest
+
 from tools.size.comparison import differences, read_figures
-from tools.size.measurement import Costs, GroupCost, ModuleCost, OperationCost, Ratio
+from tools.size.library_files import library_files
+from tools.size.measurement import (
+    Costs,
+    GroupCost,
+    ModuleCost,
+    OperationCost,
+    Ratio,
+    files_bytes,
+)
 from tools.size.plan import Group, read_groups, read_probes
 from tools.size.report import as_markdown, over_limit
 
@@ -89,3 +99,18 @@ def test_the_groups_and_probes_of_this_clone_can_be_read():
     groups = read_groups()
     assert len({group.name for group in groups}) == len(groups) > 0
     assert {"login_signature", "messages"} <= set(read_probes())
+
+
+def test_files_count_once_and_none_is_forgotten():
+    files = {"/lib/a.mpy": 100, "/lib/b/__init__.mpy": 20, "/lib/b/c.mpy": 3}
+    assert files_bytes(["a", "b.c", "a", "b"], files) == 123
+    with pytest.raises(KeyError, match="moment"):
+        files_bytes(["a", "moment"], files)
+
+
+def test_what_is_loaded_for_a_moment_is_a_file_of_the_board():
+    files = {path: len(content) for path, content in library_files().items()}
+    groups = [group for group in read_groups() if group.also]
+    assert len(groups) >= 4
+    for group in groups:
+        assert files_bytes(group.also, files) > 500

@@ -6,13 +6,13 @@ which handlers failed.
 """
 
 import asyncio
+import errno
 import io
 import sys
 from time import ticks_ms
 
-from iothub.errors import IoTHubError, NotConnected, QueueFull
+from iothub.errors import CONNECT, IoTHubError, LinkError, NotConnected, QueueFull
 from iothub.mqtt.engine import ONLINE_AGAIN
-from iothub.net import signed
 from iothub.net.session import OFFLINE
 from iothub.services import log as service
 from iothub.store.journal import Journal
@@ -31,12 +31,12 @@ class DeviceLog(service.Log):
         )
         self.failures = 0
         self.last_error = None
-        self._gateway = None
+        self._turn = asyncio.Lock()
         self._stepped_aside = False
         self._topic = device.identity.system_topic(service.REQUEST_FAMILY)
         device.listeners.append(self._event)
         answers = device.identity.system_topic(service.ANSWER_FAMILY)
-        device.session.register(answers, self._take_answer, 0)
+        device.session.register(answers, self.answer, 0)
         self._ask()
         self._uploader = asyncio.create_task(self._upload_for_ever())
 
@@ -56,14 +56,22 @@ class DeviceLog(service.Log):
 
     async def flush(self):
         """Uploads all there is, now. Raises ServiceRefused, LinkError and its kinds."""
-        if self._gateway is None:
-            self._gateway = signed.of_device(self._device)
+        await self._turn.acquire()
+        gateway = None
         try:
+            # Loaded for as long as it takes.
+            from iothub.net import signed
+
+            gateway = signed.of_device(self._device)
             while self.wants_to_leave(self._device.is_online):
-                await self._gateway.post(service.PATH, self.batch(), service.PHASE)
+                await gateway.post(service.PATH, self.batch(), service.PHASE)
                 self.sent()
+        except (ImportError, MemoryError):
+            raise LinkError("no memory to upload the log", CONNECT, errno.ENOMEM)
         finally:
-            self._gateway.close()
+            self._turn.release()
+            if gateway is not None:
+                gateway.release()
 
     async def _upload_for_ever(self):
         # Where MQTT has to step aside for it, seldom.
@@ -74,7 +82,7 @@ class DeviceLog(service.Log):
                 continue
             try:
                 await self.flush()
-            except (IoTHubError, ImportError, MemoryError) as e:
+            except IoTHubError as e:
                 # Not a line of the log: it would only fill it while it cannot leave.
                 self.failures += 1
                 self.last_error = e
@@ -89,9 +97,6 @@ class DeviceLog(service.Log):
             self._device.session.publish_nowait(self._topic, self.request())
         except (NotConnected, QueueFull):
             pass  # the next login asks
-
-    def _take_answer(self, topic, payload):
-        self.answer(payload)
 
     def _event(self, what, detail):
         # What an upload does to the connection is no news: it would bring the next upload.
@@ -109,13 +114,12 @@ class DeviceLog(service.Log):
 
 def _secrets(config):
     networks = config["network"]
-    found = []
-    for each in networks if isinstance(networks, list) else [networks]:
-        found.append(each.get("password"))
+    if isinstance(networks, dict):
+        networks = [networks]
+    found = [network.get("password") for network in networks]
     if config["secret"] is not None:
         found.append(config["secret"].text.decode())
-    return [secret for secret in found if isinstance(secret, str)]
+    return found
 
 
-def join(device):
-    return DeviceLog(device)
+join = DeviceLog

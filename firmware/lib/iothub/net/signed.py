@@ -4,12 +4,11 @@ over plain HTTP where the configuration says so in plain words."""
 import asyncio
 from random import getrandbits
 
+from iothub.loading import let_go
 from iothub.net import http
 from iothub.net.endpoint import Endpoint
 from iothub.net.rtc import BUILD_UNIX_S, TimedNetwork
 from iothub.services import signed
-
-_PORTS = {"https": 443, "http": 80}
 
 
 class Gateway:
@@ -17,27 +16,31 @@ class Gateway:
     a signed.Signer. `network`, `chip` (port/) and `time_journal` are as for net/access.py.
     `session` steps aside meanwhile, where "http" in the configuration has "alone"."""
 
+    _held = 0  # of the device's, for which this code stays loaded
+
     def __init__(self, config, signer, network, chip, time_journal=None, session=None):
         settings = config["http"]
         self._signer = signer
         self._chip = chip
-        transport = settings.get("transport", "https")
         security = None
-        if transport == "https":
+        usual = 80
+        if settings.get("transport") != "http":
             from iothub.net import tls
 
             security = tls.Certificates(tls.load_anchors(config["ca"]))
             network = TimedNetwork(network, config["sntp"], chip, time_journal)
-        self._host = settings.get("host")
-        if not self._host:
+            usual = 443
+        host = settings.get("host")
+        if not host:
             from iothub import regions
 
-            self._host = regions.http_host(config["region"])
-        usual = _PORTS[transport]
+            host = regions.http_host(config["region"])
+        self._host = name = host
         port = settings.get("port") or usual
-        endpoint = Endpoint(self._host, port, network, security)
-        name = self._host if port == usual else "%s:%d" % (self._host, port)
+        if port != usual:
+            name = "%s:%d" % (host, port)
         self._is_alone = settings.get("alone")
+        endpoint = Endpoint(host, port, network, security)
         self._client = http.Client(endpoint, name, session if self._is_alone else None)
         self._turn = asyncio.Lock()
 
@@ -48,21 +51,31 @@ class Gateway:
         now_s = max(self._chip.rtc_unix_s(), BUILD_UNIX_S)
         nonce = getrandbits(30)
         fields = self._signer.fields(self._host, path, body, now_s, nonce)
-        async with self._turn:
-            try:
-                response = await self._client.request("POST", path, fields, body)
-                answer = await self._client.read(signed.MAX_ANSWER_BYTES)
-            finally:
-                if self._is_alone:
-                    self._client.close()
+        await self._turn.acquire()
+        try:
+            response = await self._client.request("POST", path, fields, body)
+            answer = await self._client.read(signed.MAX_ANSWER_BYTES)
+        finally:
+            self._turn.release()
+            if self._is_alone:
+                self.close()
         return signed.answer(response.status, answer, phase)
 
     def close(self):
         self._client.close()
 
+    def release(self):
+        """close() for good, of what of_device() gave: lets go of this code, unless another of the
+        device's uses it."""
+        self.close()
+        Gateway._held -= 1
+        if not Gateway._held:
+            let_go("iothub.net.signed")
+            let_go("iothub.net.http")
+
 
 def of_device(device):
-    """The Gateway of a Device, which signs with its secret or its private key."""
+    """The Gateway of a Device, which signs with its secret or its private key; to be released."""
     config = device.config
     if config["secret"] is not None:
         signer = signed.Signer(config["secret"].text, config["algorithm"])
@@ -71,4 +84,6 @@ def of_device(device):
 
         key = tls.read_der(config["private_key"], "private_key")
         signer = signed.Signer(key, signed.RSA, device.chip.feed)
-    return Gateway(config, signer, device.network, device.chip, None, device.session)
+    gateway = Gateway(config, signer, device.network, device.chip, None, device.session)
+    Gateway._held += 1
+    return gateway

@@ -21,6 +21,7 @@ WARNING = const(2)
 INFO = const(3)
 DEBUG = const(4)
 _LETTERS = ("", "ERR", "WRN", "INF", "DBG")
+_ERROR_LETTERS = b"ERR"
 
 MAX_LINE_BYTES = const(511)  # the C SDK's
 MAX_KEPT_BYTES = const(5000)
@@ -32,24 +33,22 @@ _ENVELOPE_BYTES = const(140)  # of the body around the lines, with the longest n
 
 class Log:
     """`stamp()` gives the time as text. `secrets` are texts that never leave. `journal`
-    (store/journal.py, or None) keeps the last traceback over a reset. Use like `logging`:
+    (store/journal.py) keeps the last traceback over a reset. Use like `logging`:
     log.info("%d degrees", celsius) formats only what is wanted."""
 
-    def __init__(self, identity, stamp, secrets=(), journal=None):
+    def __init__(self, identity, stamp, secrets, journal):
         self.level = OFF
         self.dropped = 0  # lines, since the start
         self._identity = identity
         self._stamp = stamp
         self._secrets = [secret for secret in secrets if secret]
         self._journal = journal
-        self._kept = []
-        self._kept_bytes = 0
-        self._leaving = []  # the batch that is on its way
-        self._leaves_saved = False
-        self._untold = 0  # dropped lines the cloud was not told of
-        self._requests = 0
-        saved = journal.load() if journal is not None else None
-        self._saved = _lines(saved) if saved else []
+        self._kept = []  # lines, as bytes
+        self._leaving = []  # the batch that is on its way, as text
+        self._told = 0  # of the dropped lines, how many the cloud was told of
+        saved = journal.load()
+        self._saved = saved.split(b"\n") if saved else []
+        self._is_journalled = bool(saved)
 
     # Writing
 
@@ -79,48 +78,50 @@ class Log:
         """An exception's traceback (str), as errors. With `survives` it is there after a reset
         too. Raises StorageError."""
         lines = [self._line(ERROR, line) for line in text.split("\n") if line]
-        if not survives or self._journal is None:
+        if survives:
+            # What happened stands at the end of a traceback.
+            while _weight(lines) > _MAX_SAVED_BYTES:
+                lines.pop(0)
+            self._saved = lines
+            self._is_journalled = True
+            self._journal.save(b"\n".join(lines))
+        else:
             for line in lines:
                 self._keep(line)
-            return
-        # What happened stands at the end of a traceback.
-        while sum([_weight(line) for line in lines]) > _MAX_SAVED_BYTES:
-            lines.pop(0)
-        self._saved = lines
-        self._journal.save("\n".join(lines).encode())
 
     def _line(self, level, text):
+        """At most MAX_LINE_BYTES (bytes), whole characters, without a secret."""
         text = text.replace("\n", " ").replace("\r", " ")
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return _cut("%s|%s|%s" % (_LETTERS[level], self._stamp(), text))
+        line = ("%s|%s|%s" % (_LETTERS[level], self._stamp(), text)).encode()
+        end = MAX_LINE_BYTES
+        if len(line) > end:
+            while line[end] & 0xC0 == 0x80:  # in the middle of a character
+                end -= 1
+        return line[:end]
 
     def _keep(self, line):
-        self._kept.append(line)
-        self._kept_bytes += _weight(line)
-        while self._kept_bytes > MAX_KEPT_BYTES:
-            self._drop()
-
-    def _drop(self):
-        """Makes room: the oldest that is no error goes first."""
-        at = 0
-        for i in range(len(self._kept) - 1):
-            if not self._kept[i].startswith(_LETTERS[ERROR]):
-                at = i
-                break
-        self._kept_bytes -= _weight(self._kept.pop(at))
-        self.dropped += 1
-        self._untold += 1
+        """Makes room, too: the oldest that is no error goes first."""
+        kept = self._kept
+        kept.append(line)
+        while _weight(kept) > MAX_KEPT_BYTES:
+            for at in range(len(kept) - 1):
+                if not kept[at].startswith(_ERROR_LETTERS):
+                    break
+            else:
+                at = 0
+            kept.pop(at)
+            self.dropped += 1
 
     # The level
 
     def request(self):
         """The payload (bytes) that asks for the level; at every login."""
-        token = "%s-%d" % (self._identity.product_id, self._requests)
-        self._requests += 1
-        return json.dumps({"type": "get_log_level", "clientToken": token}).encode()
+        fields = {"type": "get_log_level", "clientToken": self._identity.product_id}
+        return json.dumps(fields).encode()
 
-    def answer(self, payload):
+    def answer(self, topic, payload):
         """Takes a message of ANSWER_FAMILY (bytes): the level, asked for or not. False for what
         is not one."""
         try:
@@ -128,13 +129,12 @@ class Log:
             level = message["log_level"]
             if message["type"] != "get_log_level" or message.get("result", 0) != 0:
                 return False
+            if type(level) is not int or not OFF <= level <= DEBUG:
+                return False
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
-            return False
-        if type(level) is not int or not OFF <= level <= DEBUG:
             return False
         if level < self.level:
             self._kept = []
-            self._kept_bytes = 0
         self.level = level
         return True
 
@@ -152,7 +152,7 @@ class Log:
         fields = {
             "ProductId": self._identity.product_id,
             "DeviceName": self._identity.device_name,
-            "Level": _LETTERS[ERROR],  # the C SDK's, whatever the lines are
+            "Level": "ERR",  # the C SDK's, whatever the lines are
             "Message": self._leaving,
         }
         return json.dumps(fields).encode()
@@ -160,47 +160,26 @@ class Log:
     def sent(self):
         """The batch has arrived. Raises StorageError."""
         self._leaving = []
-        if self._leaves_saved and not self._saved:
-            self._leaves_saved = False
+        if self._is_journalled and not self._saved:
+            self._is_journalled = False
             self._journal.save(b"")
 
     def _gather(self):
         leaving = self._leaving
-        if self._untold:
-            leaving.append(self._line(WARNING, "%d lines were dropped" % self._untold))
-            self._untold = 0
-        source = self._kept
-        if self._saved:
-            self._leaves_saved = True
-            source = self._saved
+        dropped = self.dropped - self._told
+        if dropped:
+            self._told = self.dropped
+            leaving.append(self._line(WARNING, "%d lines were dropped" % dropped).decode())
+        source = self._saved or self._kept
         posted_bytes = _ENVELOPE_BYTES
         while source:
-            line = source[0]
-            posted_bytes += len(json.dumps(line).encode()) + 2
+            text = source[0].decode()
+            posted_bytes += len(json.dumps(text).encode()) + 2
             if leaving and posted_bytes > _MAX_POST_BYTES:
                 break
-            leaving.append(source.pop(0))
-            if source is self._kept:
-                self._kept_bytes -= _weight(line)
+            leaving.append(text)
+            source.pop(0)
 
 
-def _weight(line):
-    return len(line.encode()) + _ENTRY_BYTES
-
-
-def _cut(line):
-    """At most MAX_LINE_BYTES of a line, whole characters."""
-    data = line.encode()
-    if len(data) <= MAX_LINE_BYTES:
-        return line
-    end = MAX_LINE_BYTES
-    while data[end] & 0xC0 == 0x80:  # in the middle of a character
-        end -= 1
-    return data[:end].decode()
-
-
-def _lines(saved):
-    try:
-        return [line for line in saved.decode().split("\n") if line]
-    except ValueError:
-        return []
+def _weight(lines):
+    return sum([len(line) + _ENTRY_BYTES for line in lines])

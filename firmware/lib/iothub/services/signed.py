@@ -17,18 +17,12 @@ WRONG_SIGNATURE = const(3001)
 LIMIT_REACHED = const(3002)
 UNKNOWN_NAME = const(3003)
 SWITCHED_OFF = const(3004)
-# A piece of the error's code or message, lower case, without spaces.
+# Pieces of the error's code or message, lower case, without spaces, for each of these.
 _PIECES = (
-    ("signature", WRONG_SIGNATURE),
-    ("authfail", WRONG_SIGNATURE),
-    ("limit", LIMIT_REACHED),
-    ("exceed", LIMIT_REACHED),
-    ("notexist", UNKNOWN_NAME),
-    ("notfound", UNKNOWN_NAME),
-    ("disabled", SWITCHED_OFF),
-    ("notenabled", SWITCHED_OFF),
-    ("switch", SWITCHED_OFF),
-    ("unsupported", SWITCHED_OFF),
+    "signature authfail",
+    "limit exceed",
+    "notexist notfound",
+    "disabled notenabled switch unsupported",
 )
 _MAX_REASON_CHARS = const(120)
 
@@ -91,11 +85,13 @@ def answer(status, body, phase):
 
 def _number(reason, status):
     text = reason.lower().replace(" ", "")
-    for piece, number in _PIECES:
-        if piece in text:
-            return number
+    for i in range(len(_PIECES)):
+        for piece in _PIECES[i].split():
+            if piece in text:
+                return WRONG_SIGNATURE + i
     return status
 
 
 def _clean(text):
-    return "".join([c if " " <= c <= "~" else "?" for c in text[:_MAX_REASON_CHARS]])
+    """Printable, without a line's end."""
+    return repr(text[:_MAX_REASON_CHARS])[1:-1][:_MAX_REASON_CHARS]

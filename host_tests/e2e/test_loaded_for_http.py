@@ -1,0 +1,70 @@
+"""What speaks HTTP is loaded while it is used, and let go of by the last that uses it."""
+
+import json
+import subprocess
+
+from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.test_timekeeper import CONFIG
+
+PROGRAM = """
+import asyncio, json, sys
+from iothub import Device
+from iothub.config import Config
+from iothub.errors import LinkError
+
+def loaded():
+    return [name in sys.modules for name in ("iothub.net.signed", "iothub.net.http")]
+
+async def fails(coroutine):
+    try:
+        await coroutine
+    except LinkError as e:
+        return e.reason
+    raise AssertionError("nobody listens there")
+
+async def main():
+    device = Device(Config(json.loads(sys.argv[1])))
+    device.log.error("to be uploaded")
+    http = device.http
+    found = [loaded()]
+    await fails(device.log.flush())
+    found.append(loaded())
+    await fails(http.publish("event", "x"))
+    found.append(loaded())
+    signed = sys.modules["iothub.net.signed"]
+    await asyncio.gather(fails(device.log.flush()), fails(device.log.flush()))
+    assert sys.modules["iothub.net.signed"] is signed
+    http.close()
+    http.close()
+    found.append(loaded())
+    await fails(http.publish("event", "x"))
+    found.append(loaded())
+    assert sys.modules["iothub.net.signed"] is not signed
+    http.close()
+    found.append(loaded())
+    sys.modules["iothub.net.signed"] = object()  # cannot be imported from
+    sys.path.clear()
+    found.append(await fails(http.publish("event", "x")))
+    found.append(await fails(device.log.flush()))
+    print(json.dumps(found))
+
+asyncio.run(main())
+"""
+
+
+def test_http_is_loaded_while_it_is_used(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, "utf-8")
+    gateway = {"transport": "http", "host": "127.0.0.1", "port": 1}
+    done = subprocess.run(
+        [str(MICROPYTHON), str(program), json.dumps({**CONFIG, "http": gateway})],
+        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *moments, publishing, uploading = json.loads(done.stdout.splitlines()[-1])
+    assert moments == [[here, here] for here in (False, False, True, False, True, False)]
+    assert "no memory" in publishing and "no memory" in uploading
