@@ -44,11 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.ota", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    keys = commands.add_parser("keys", help="make the keys that sign updates, or change them")
+    keys = commands.add_parser(
+        "keys",
+        prog="make ota-keys",
+        help="make the keys that sign updates, or change them",
+        epilog="example: make ota-keys ARGS=--rotate",
+    )
     keys.add_argument("--bits", type=int, choices=KEY_BITS, default=KEY_BITS[0])
     keys.add_argument("--rotate", action="store_true", help="the next key becomes the one in use")
     keys.set_defaults(run=_keys)
-    pack = commands.add_parser("pack", help="make the file of an update, signed")
+    pack = commands.add_parser(
+        "pack",
+        prog="make ota-pack",
+        help="make the file of an update, signed",
+        epilog='example: make ota-pack BOARD=pico_w ARGS="--product A1B2C3D4E5 --version 1.1"',
+    )
     pack.add_argument("--board", required=True, metavar="|".join(board_keys()))
     pack.add_argument("--product", required=True, help="product id of the devices")
     pack.add_argument("--version", required=True, help="as the device will report it")

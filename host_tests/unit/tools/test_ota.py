@@ -303,3 +303,13 @@ def test_the_commands_from_keys_to_a_file(tmp_path, capsys):
     assert cli.main(["show", __file__]) == 1
     assert cli.main([*arguments, "--unsigned"]) == 0
     assert "NOT SIGNED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["keys", "pack"])
+def test_the_usage_names_what_a_person_types(command, capsys):
+    for arguments in ([command, "--help"], [command, "--nothing-of-the-kind"]):
+        with pytest.raises(SystemExit):
+            cli.main(arguments)
+        told = capsys.readouterr()
+        assert f"usage: make ota-{command} " in told.out + told.err
+        assert "python" not in told.out + told.err
