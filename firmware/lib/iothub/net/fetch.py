@@ -16,8 +16,8 @@ from iothub.update.writer import Writer
 
 _MAX_REDIRECTS = const(3)
 _MD5_BYTES = const(16)
-# How long a download that is always served keeps others waiting: a block of flash takes longer.
-_TURN_MS = const(5)
+# How long a download that is always served keeps others waiting: some blocks of flash.
+_TURN_MS = const(20)
 
 
 async def fetch(ota, job):
