@@ -64,7 +64,7 @@ class ForgetsTheWindow(Engine):
     """Loses what was in flight when the link breaks."""
 
     def closed(self):
-        self._window.clear()
+        self.in_flight.clear()
         self._window_bytes = 0
         Engine.closed(self)
 
@@ -73,7 +73,7 @@ class AcknowledgesTwice(Engine):
     """Believes a PUBACK again."""
 
     def _puback(self, packet_id):
-        for record in self._window:
+        for record in self.in_flight:
             if record.packet_id == packet_id and record.token is not None:
                 self._driver.acknowledged(record.token)
         Engine._puback(self, packet_id)

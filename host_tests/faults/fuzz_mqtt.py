@@ -45,10 +45,10 @@ def _check_bounds(engine):
         raise FuzzFailure(f"a receive buffer of {len(engine._rx)} bytes")
     if len(engine._acks) != ACKS_BYTES:
         raise FuzzFailure(f"{len(engine._acks)} bytes of acknowledgements")
-    if engine.in_flight > WINDOW:
-        raise FuzzFailure(f"{engine.in_flight} publishes in flight")
-    held = sum([len(record.packet) for record in engine._window])
-    if held != engine._window_bytes or (held > WINDOW_BYTES and engine.in_flight > 1):
+    if len(engine.in_flight) > WINDOW:
+        raise FuzzFailure(f"{len(engine.in_flight)} publishes in flight")
+    held = sum([len(record.packet) for record in engine.in_flight])
+    if held != engine._window_bytes or (held > WINDOW_BYTES and len(engine.in_flight) > 1):
         raise FuzzFailure(f"{held} bytes in flight, counted {engine._window_bytes}")
 
 

@@ -4,6 +4,8 @@ CPython and MicroPython, which has neither argparse nor traceback."""
 import binascii
 import sys
 
+import host_tests.faults.stay_loaded  # noqa: F401
+
 _PROGRESS_CASES = 5000
 
 

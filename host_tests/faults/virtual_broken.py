@@ -16,7 +16,7 @@ class _KeepsItsRequests(Engine):
         self.ghosts = []
 
     def closed(self):
-        self.ghosts.append(len(self._requests))
+        self.ghosts.append(len(self.requests_waiting))
         Engine.closed(self)
 
 
@@ -25,7 +25,7 @@ class _ForgetsItsWindow(Engine):
 
     def closed(self):
         Engine.closed(self)
-        self._window.clear()
+        self.in_flight.clear()
         self._window_bytes = 0
 
 
@@ -43,7 +43,7 @@ class _BelievesTheSocket(Engine):
 
     def _launch(self, *arguments):
         Engine._launch(self, *arguments)
-        self._puback(self._window[-1].packet_id)
+        self._puback(self.in_flight[-1].packet_id)
 
 
 class _DropsInSilence(RamQueue):

@@ -13,6 +13,7 @@ import sys
 from iothub.mqtt import engine as mqtt
 from iothub.store.flash_queue import FlashQueue
 
+import host_tests.faults.stay_loaded  # noqa: F401
 from host_tests.faults.fuzz_dice import Dice
 from host_tests.faults.virtual_broken import SUBJECTS
 from host_tests.faults.virtual_ledger import BrokenPromise, Ledger

@@ -379,7 +379,7 @@ async def rides_an_outage(host, port):
     for i in range(1, 31):
         await session.publish("up", str(i), 1, False)
         await asyncio.sleep_ms(1)
-    say("queued", queued=len(session.engine.queue), unacknowledged=session.engine.in_flight)
+    say("queued", queued=len(session.engine.queue), unacknowledged=len(session.engine.in_flight))
     await test_says()
     await session.flush()
     say("acknowledged")

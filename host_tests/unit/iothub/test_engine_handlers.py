@@ -145,7 +145,7 @@ def test_a_report_may_disconnect():
     peer.feed(engine, peer.connack())
     driver.on_report = lambda what, detail: engine.disconnect()
     peer.feed(engine, peer.suback(1, 1) + peer.message(b"a", b"never taken"))
-    assert engine.state == mqtt.CLOSED and engine.requests_waiting == 0
+    assert engine.state == mqtt.CLOSED and len(engine.requests_waiting) == 0
     assert driver.messages == []
 
 

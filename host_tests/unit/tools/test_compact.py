@@ -301,14 +301,14 @@ for wrong in (lambda: check_name(b"a/#"), lambda: IoTHub.check_connect(IoTHub, 9
 
 
 def test_a_traceback_is_read_back(library):
-    enter, window = library.names["_enter"], library.names["_window"]
+    enter, window = library.names["_enter"], library.names["_window_bytes"]
     told = f"""Traceback (most recent call last):
   File "main.py", line 12, in <module>
   File "device", line 1, in {enter}
 AttributeError: 'Engine' object has no attribute '{window}'
 """
     assert read_back(told, library.names) == (
-        told.replace(f"in {enter}", "in _enter").replace(f"'{window}'", "'_window'")
+        told.replace(f"in {enter}", "in _enter").replace(f"'{window}'", "'_window_bytes'")
     )
     assert read_back("It says: " + enter, library.names) == "It says: " + enter
 

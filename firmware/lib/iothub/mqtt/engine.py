@@ -14,15 +14,8 @@ Errors that end the link are raised from connect(), received() and advance().
 
 from iothub import topics
 from iothub.compat import const
-from iothub.errors import (
-    KEEPALIVE,
-    LOGIN,
-    PUBLISH,
-    BadInput,
-    DeadlineError,
-    LoginRefused,
-    ProtocolError,
-)
+from iothub.errors import KEEPALIVE, LOGIN, PUBLISH, DeadlineError, ProtocolError
+from iothub.loading import for_now
 from iothub.mqtt import packet
 from iothub.timeouts import ACKNOWLEDGE_MS, CONNACK_MS, PINGRESP_MS
 
@@ -45,7 +38,6 @@ _MAX_PACKET_BYTES = const(16384)
 # QoS 1 publishes in flight; one whole message always fits.
 _MAX_WINDOW = const(20)
 _MAX_WINDOW_BYTES = const(8192)
-_MAX_SUBSCRIPTIONS = const(32)
 
 _RX_BYTES = const(1024)
 _RX_GROWN_BYTES = const(_MAX_PACKET_BYTES + 5)
@@ -60,34 +52,24 @@ class Subscription:
     """A filter (bytes), its handler, and the QoS the server granted: None until it answered,
     128 when it refused. `takes_view`: the handler takes a payload that dies when it returns."""
 
-    def __init__(self, pattern, qos, handler, takes_view=False):
-        self.pattern = pattern
-        self.qos = qos
-        self.handler = handler
-        self.takes_view = takes_view
-        self.granted = None
-        self.wildcard = topics.has_wildcard(pattern)
+    pattern: bytes
+    wildcard: bool
+    qos: int
+    handler = None
+    takes_view = False
+    granted = None
 
 
-class _InFlight:
-    """A QoS 1 publish without its PUBACK, as the packet to send again. `entry` is the queue's, if
-    it came from there."""
+class InFlight:
+    """A packet without its acknowledgement: a QoS 1 publish, with the packet to send again, and
+    the queue's `entry` if it came from there; or a request for `token`, a list of Subscriptions
+    or of filters that are unsubscribed."""
 
     def __init__(self, packet_id, packet, token, entry, sent_at):
         self.packet_id = packet_id
         self.packet = packet
         self.token = token
         self.entry = entry
-        self.sent_at = sent_at
-
-
-class _Request:
-    """A SUBSCRIBE or UNSUBSCRIBE without its answer."""
-
-    def __init__(self, kind, packet_id, subscriptions, sent_at):
-        self.kind = kind
-        self.packet_id = packet_id
-        self.subscriptions = subscriptions
         self.sent_at = sent_at
 
 
@@ -104,10 +86,10 @@ class Engine:
         self.acknowledged = 0  # QoS 1 publishes the server took, since the start
         self.last_header = 0  # first byte of the packet being taken, or taken last
         self.received_id = 0  # packet id of the message being delivered; 0 with QoS 0
-        self._unwanted = []  # filters dropped while offline that a kept session still holds
-        self._window = []
-        self._window_bytes = 0
-        self._requests = []
+        self.in_flight = []  # QoS 1 publishes
+        self.requests_waiting = []  # SUBSCRIBE and UNSUBSCRIBE
+        self._unwanted = []  # filters dropped that a kept session may still hold
+        self._window_bytes = 0  # of the packets in flight
         self._last_packet_id = 0
         self._rx = bytearray(_RX_BYTES)
         self._rx_view = memoryview(self._rx)
@@ -126,17 +108,7 @@ class Engine:
 
     def connect(self, client_id, username=None, password=None, will=None):
         """A link is up: sends CONNECT. All names bytes."""
-        self._rx_used = 0
-        self._skip = 0
-        self._acks_used = 0
-        self._pinged_at = None
-        self._received_at = self._now
-        self.state = LOGGING_IN
-        self._send(
-            packet.connect(
-                client_id, self.keepalive_s, self.clean_session, username, password, will
-            )
-        )
+        for_now("iothub.mqtt.login").connect(self, client_id, username, password, will)
 
     def disconnect(self):
         """Says goodbye; the driver closes the link afterwards."""
@@ -147,11 +119,7 @@ class Engine:
     def closed(self):
         """The link is gone. What was in flight stays, to be sent again on the next one."""
         self.state = CLOSED
-        for request in self._requests:
-            if request.kind == packet.UNSUBSCRIBE:
-                for subscription in request.subscriptions:
-                    self._drop_later(subscription.pattern)
-        self._requests.clear()
+        self.requests_waiting.clear()
 
     def advance(self, elapsed_ms):
         """Lets time pass; to be called about once a second, and pings when it is time to. Raises
@@ -161,7 +129,7 @@ class Engine:
             if self._age(self._sent_at) >= CONNACK_MS:
                 raise DeadlineError("the server did not answer the login", LOGIN)
         elif self.state == ONLINE:
-            for waiting in (self._window, self._requests):
+            for waiting in (self.in_flight, self.requests_waiting):
                 if waiting and self._age(waiting[0].sent_at) >= ACKNOWLEDGE_MS:
                     raise DeadlineError("no acknowledgement in time", PUBLISH)
             if self._pinged_at is not None:
@@ -203,21 +171,16 @@ class Engine:
 
     def abandon(self, token):
         """Forgets the publish in flight that was given `token`: its caller was told it failed."""
-        for record in self._window:
+        for record in self.in_flight:
             if record.token is token:
-                self._window.remove(record)
+                self.in_flight.remove(record)
                 self._window_bytes -= len(record.packet)
                 if record.entry is not None:
                     self.queue.settle(record.entry)
                 return
 
-    @property
-    def in_flight(self):
-        """QoS 1 publishes without their PUBACK."""
-        return len(self._window)
-
     def _has_room(self, size):
-        window = len(self._window)
+        window = len(self.in_flight)
         return not window or (
             window < _MAX_WINDOW and self._window_bytes + size <= _MAX_WINDOW_BYTES
         )
@@ -233,7 +196,7 @@ class Engine:
             packet_id = self._next_packet_id()
         buf = bytearray(size)
         packet.put_publish(buf, topic, payload, packet_id, flags)
-        self._window.append(_InFlight(packet_id, buf, token, entry, self._now))
+        self.in_flight.append(InFlight(packet_id, buf, token, entry, self._now))
         self._window_bytes += size
         self._send(buf)
 
@@ -256,62 +219,11 @@ class Engine:
     def subscribe(self, pattern, qos, handler, takes_view=False):
         """Registers `handler` for a filter (bytes) and asks the server for it now, or at the next
         login. Replaces an earlier handler of the same filter. Returns the Subscription."""
-        found = None
-        for subscription in self.subscriptions:
-            if subscription.pattern == pattern:
-                found = subscription
-        if found is None:
-            if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
-                raise BadInput("topic", "at most %d subscriptions" % _MAX_SUBSCRIPTIONS)
-            found = Subscription(pattern, qos, handler, takes_view)
-            self.subscriptions.append(found)
-            if pattern in self._unwanted:
-                self._unwanted.remove(pattern)
-        else:
-            found.handler = handler
-            found.takes_view = takes_view
-            found.qos = qos
-            found.granted = None
-        if self.state == ONLINE:
-            self._request_subscribe([found])
-        return found
+        return for_now("iothub.mqtt.login").subscribe(self, pattern, qos, handler, takes_view)
 
     def unsubscribe(self, pattern):
         """Forgets the handler at once, and tells the server now or at the next login."""
-        for subscription in self.subscriptions:
-            if subscription.pattern == pattern:
-                self.subscriptions.remove(subscription)
-                if self.state == ONLINE:
-                    self._request_unsubscribe([subscription])
-                else:
-                    self._drop_later(pattern)
-                return
-
-    def _drop_later(self, pattern):
-        """A kept session may still hold this filter: to be unsubscribed at the next login, unless
-        it was registered again meanwhile."""
-        for subscription in self.subscriptions:
-            if subscription.pattern == pattern:
-                return
-        if not self.clean_session and pattern not in self._unwanted:
-            if len(self._unwanted) >= _MAX_SUBSCRIPTIONS:
-                self._unwanted.pop(0)
-            self._unwanted.append(pattern)
-
-    @property
-    def requests_waiting(self):
-        """SUBSCRIBE and UNSUBSCRIBE packets without their answer."""
-        return len(self._requests)
-
-    def _request_subscribe(self, subscriptions):
-        packet_id = self._next_packet_id()
-        self._requests.append(_Request(packet.SUBSCRIBE, packet_id, subscriptions, self._now))
-        self._send(packet.subscribe(packet_id, [(s.pattern, s.qos) for s in subscriptions]))
-
-    def _request_unsubscribe(self, subscriptions):
-        packet_id = self._next_packet_id()
-        self._requests.append(_Request(packet.UNSUBSCRIBE, packet_id, subscriptions, self._now))
-        self._send(packet.unsubscribe(packet_id, [s.pattern for s in subscriptions]))
+        for_now("iothub.mqtt.login").unsubscribe(self, pattern)
 
     # In
 
@@ -407,45 +319,14 @@ class Engine:
         if size < 2 or (size > 2 and kind != 9):
             raise ProtocolError("packet type %d has %d bytes" % (kind, size))
         if kind == 2:
-            self._connack(rx[at], rx[at + 1])
+            for_now("iothub.mqtt.login").take_connack(self, rx[at], rx[at + 1])
             return
         packet_id = rx[at] << 8 | rx[at + 1]
         if kind == 4:
             self._puback(packet_id)
         else:
-            self._answered(
-                packet.SUBSCRIBE if kind == 9 else packet.UNSUBSCRIBE, packet_id, at, stop
-            )
-
-    def _connack(self, flags, code):
-        if flags > 1:
-            raise ProtocolError("CONNACK flags")
-        if code:
-            self.state = CLOSED
-            raise LoginRefused("refused by the server (CONNACK %d)" % code, None, code)
-        self.state = ONLINE
-        present = flags == 1 and not self.clean_session
-        if not present:
-            self._unwanted.clear()
-            for subscription in self.subscriptions:
-                subscription.granted = None
-        lost = self._had_session and not present
-        self._had_session = not self.clean_session
-        if self._unwanted:
-            dropped = [Subscription(pattern, 0, None) for pattern in self._unwanted]
-            self._unwanted.clear()
-            self._request_unsubscribe(dropped)
-        missing = [s for s in self.subscriptions if s.granted is None]
-        if missing:
-            self._request_subscribe(missing)
-        for record in self._window:
-            record.packet[0] |= packet.DUP
-            record.sent_at = self._now
-            self._send(record.packet)
-        # Last, since who hears it may publish, and that comes after what was in flight.
-        if lost:
-            self._driver.report(SESSION_LOST, None)
-        self._driver.report(ONLINE_AGAIN, present)
+            codes = rx[at + 2 : stop]
+            for_now("iothub.mqtt.login").take_answer(self, kind, packet_id, codes)
 
     def _publish_in(self, first, at, stop):
         rx = self._rx
@@ -504,7 +385,7 @@ class Engine:
             self._driver.write(self._acks, used)
 
     def _puback(self, packet_id):
-        window = self._window
+        window = self.in_flight
         for i in range(len(window)):
             record = window[i]
             if record.packet_id == packet_id:
@@ -517,28 +398,6 @@ class Engine:
                     self._driver.acknowledged(record.token)
                 return
         self._driver.report(STRAY_ACK, packet_id)
-
-    def _answered(self, kind, packet_id, at, stop):
-        for request in self._requests:
-            if request.packet_id == packet_id and request.kind == kind:
-                break
-        else:
-            self._driver.report(STRAY_ACK, packet_id)
-            return
-        self._requests.remove(request)  # first, since who hears a report may disconnect
-        subscriptions = request.subscriptions
-        if kind == packet.SUBSCRIBE:
-            if stop - at - 2 != len(subscriptions):
-                raise ProtocolError("SUBACK for %d of %d" % (stop - at - 2, len(subscriptions)))
-            for i in range(len(subscriptions)):
-                code = self._rx[at + 2 + i]
-                if code > 1 and code != 128:
-                    raise ProtocolError("SUBACK code %d" % code)
-                subscription = subscriptions[i]
-                subscription.granted = code
-                self._driver.report(
-                    FILTER_REFUSED if code == 128 else FILTER_GRANTED, subscription
-                )
 
     # Common
 
@@ -560,10 +419,8 @@ class Engine:
                 return packet_id
 
     def _is_waiting(self, packet_id):
-        for record in self._window:
-            if record.packet_id == packet_id:
-                return True
-        for request in self._requests:
-            if request.packet_id == packet_id:
-                return True
+        for records in (self.in_flight, self.requests_waiting):
+            for record in records:
+                if record.packet_id == packet_id:
+                    return True
         return False
