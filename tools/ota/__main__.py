@@ -32,7 +32,9 @@ _PIPE_COLUMNS = 120
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns 0, or 1 with the reason on stderr."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:  # told with the usage of the one command that was typed
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         options.run(options)
     except (OtaError, BoardError) as error:
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     keys.add_argument("--bits", type=int, choices=KEY_BITS, default=KEY_BITS[0])
     keys.add_argument("--rotate", action="store_true", help="the next key becomes the one in use")
-    keys.set_defaults(run=_keys)
+    keys.set_defaults(run=_keys, parser=keys)
     pack = commands.add_parser(
         "pack",
         prog="make ota-pack",
@@ -73,10 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     pack.add_argument("--unsigned", action="store_true", help="for devices that accept it only")
     pack.add_argument("--output", type=Path, help="default: build/ota/BOARD-VERSION.ota")
-    pack.set_defaults(run=_pack)
+    pack.set_defaults(run=_pack, parser=pack)
     show = commands.add_parser("show", help="tell what a packed file is")
     show.add_argument("file", type=Path)
-    show.set_defaults(run=_show)
+    show.set_defaults(run=_show, parser=show)
     for command in (keys, pack):
         command.add_argument("--keys", type=Path, default=KEYS, help="folder of the keys")
     return parser
