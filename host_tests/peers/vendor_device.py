@@ -1,28 +1,19 @@
 """Runs the vendor's Python device SDK, unchanged, against the local hub. Not a test: run by
 test_hub_vendor.py inside the SDK's own environment; tells what it saw as one JSON line.
 
-The SDK knows the cloud's host names and ports only. Here they lead to the hub, as they would by a
-hosts file and a redirected port; everything above the address is the SDK's own.
+The cloud's host names and ports lead to the hub (vendor_cloud.py).
 """
 
 import json
 import queue
-import socket
 import sys
 import threading
 
+import vendor_cloud  # type: ignore[import-not-found]
+
 TIMEOUT_S = 15
 settings = json.loads(sys.stdin.readline())
-resolve = socket.getaddrinfo
-
-
-def resolve_cloud(host, port, *options, **named):
-    if host.endswith(".tencentdevices.com"):
-        host, port = "127.0.0.1", settings["ports"][str(port)]
-    return resolve(host, port, *options, **named)
-
-
-socket.getaddrinfo = resolve_cloud
+vendor_cloud.leads_here(lambda port: settings["ports"][str(port)])
 
 from hub.hub import QcloudHub  # type: ignore[import-not-found]  # noqa: E402
 

@@ -2,30 +2,21 @@
 run by test_hub_vendor_ota.py inside the SDK's own environment; tells what it did as JSON lines.
 
 Settings, a line of JSON: port, device_file, version, file, and stop_at, the bytes after which it
-ends without a word, as in a power cut. As in vendor_device.py, the cloud's host names lead to the
-hub.
+ends without a word, as in a power cut. The cloud's host names lead to the hub (vendor_cloud.py).
 """
 
 import json
 import os
 import queue
-import socket
 import sys
 import time
+
+import vendor_cloud  # type: ignore[import-not-found]
 
 TIMEOUT_S = 15
 _PIECE_BYTES = 5000
 settings = json.loads(sys.stdin.readline())
-resolve = socket.getaddrinfo
-
-
-def resolve_cloud(host, port, *options, **named):
-    if host.endswith(".tencentdevices.com"):
-        host, port = "127.0.0.1", settings["port"]
-    return resolve(host, port, *options, **named)
-
-
-socket.getaddrinfo = resolve_cloud
+vendor_cloud.leads_here(lambda port: settings["port"])
 
 from hub.hub import QcloudHub  # type: ignore[import-not-found]  # noqa: E402
 from hub.services.ota.ota import Ota  # type: ignore[import-not-found]  # noqa: E402

@@ -2,29 +2,21 @@
 test: run by test_hub_vendor_services.py inside the SDK's own environment.
 
 The first line is settings; each further one is {"call": method, "arguments": [...]} and is
-answered by {"returned": ...}. What the SDK hears is told as {"heard": topic, "payload": ...}. As
-in vendor_device.py, the cloud's host names lead to the hub.
+answered by {"returned": ...}. What the SDK hears is told as {"heard": topic, "payload": ...}. The
+cloud's host names lead to the hub (vendor_cloud.py).
 """
 
 import json
 import queue
-import socket
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import vendor_cloud  # type: ignore[import-not-found]
+
 TIMEOUT_S = 15
 settings = json.loads(sys.stdin.readline())
-resolve = socket.getaddrinfo
-
-
-def resolve_cloud(host, port, *options, **named):
-    if host.endswith(".tencentdevices.com"):
-        host, port = "127.0.0.1", settings["port"]
-    return resolve(host, port, *options, **named)
-
-
-socket.getaddrinfo = resolve_cloud
+vendor_cloud.leads_here(lambda port: settings["port"])
 
 from hub.hub import QcloudHub  # type: ignore[import-not-found]  # noqa: E402
 
