@@ -18,9 +18,26 @@ BUILD = os.environ.get("DEVICE_BUILD")
 
 _EXPECT_TIMEOUT_S = 15.0
 _EXIT_TIMEOUT_S = 5.0
+_RUN_TIMEOUT_S = 30.0
 _MAX_LINE_BYTES = 1 << 20
 
 Event = dict[str, Any]
+
+
+def run_text(text: str, folder: Path, *arguments: str) -> Any:
+    """What a program prints in its last line, as JSON. Fails unless it ends well."""
+    program = folder / "program.py"
+    program.write_text(text, "utf-8")
+    done = subprocess.run(
+        [str(MICROPYTHON), str(program), *arguments],
+        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=_RUN_TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 class DeviceFailed(AssertionError):

@@ -1,11 +1,10 @@
 """An upload of the log may fail in many ways; the next one is tried all the same."""
 
 import json
-import subprocess
 
 import pytest
 
-from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.device_program import run_text
 from host_tests.e2e.test_timekeeper import CONFIG
 
 PROGRAM = """
@@ -41,16 +40,5 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("wrong", ["LinkError", "MemoryError", "ImportError"])
 def test_the_next_upload_is_tried(tmp_path, wrong):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM, "utf-8")
-    done = subprocess.run(
-        [str(MICROPYTHON), str(program), wrong, json.dumps(CONFIG)],
-        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    tried, has_counted, kind = json.loads(done.stdout.splitlines()[-1])
-    assert (tried >= 3, has_counted, kind) == (True, True, "LinkError"), done.stdout
+    tried, has_counted, kind = run_text(PROGRAM, tmp_path, wrong, json.dumps(CONFIG))
+    assert (tried >= 3, has_counted, kind) == (True, True, "LinkError")

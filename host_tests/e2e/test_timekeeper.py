@@ -1,11 +1,10 @@
 """Asking for the time may fail in many ways; it is asked for again, as long as the device runs."""
 
 import json
-import subprocess
 
 import pytest
 
-from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.device_program import run_text
 
 PROGRAM = """
 import asyncio, json, sys
@@ -63,16 +62,5 @@ CONFIG = {
     ["LinkError", "NotConnected", "QueueFull", "ImportError", "ValueError", "MemoryError"],
 )
 def test_the_time_is_asked_for_again(tmp_path, wrong):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM, "utf-8")
-    done = subprocess.run(
-        [str(MICROPYTHON), str(program), wrong, json.dumps(CONFIG)],
-        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    asked, is_over = json.loads(done.stdout.splitlines()[-1])
-    assert asked >= 6 and not is_over, done.stdout
+    asked, is_over = run_text(PROGRAM, tmp_path, wrong, json.dumps(CONFIG))
+    assert asked >= 6 and not is_over
