@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 PRODUCT_ID_CHARS = 10
 MAX_DEVICE_NAME_CHARS = 48
-MAX_CLIENT_ID_CHARS = PRODUCT_ID_CHARS + MAX_DEVICE_NAME_CHARS
 
 _PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
 # Neither a topic separator, a wildcard nor the `;` of the user name may occur in a device name.
