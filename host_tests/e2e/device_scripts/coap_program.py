@@ -57,7 +57,6 @@ async def ask(publisher, order):
         "code": "%d.%02d" % (code >> 5, code & 31),  # noqa: UP031
         "options": [number for number, _ in options],
         "payload": payload.decode(),
-        "ignored": client._exchanges.ignored,
     }
 
 

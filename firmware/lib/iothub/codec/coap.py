@@ -1,7 +1,7 @@
 """CoAP (RFC 7252), the client's side, on datagrams: confirmable requests, one at a time. Pure:
 time comes as elapsed milliseconds, chance is handed in.
 
-    IDLE --request()--> UNACKNOWLEDGED
+    all --request()--> UNACKNOWLEDGED
     UNACKNOWLEDGED --empty ACK--> ACKNOWLEDGED
     UNACKNOWLEDGED, ACKNOWLEDGED --the response, RST, or too late--> IDLE
 """
@@ -25,12 +25,12 @@ URI_PATH = const(11)
 IDLE = const(0)
 UNACKNOWLEDGED = const(1)
 ACKNOWLEDGED = const(2)
-NEXT_STATES = ((UNACKNOWLEDGED,), (ACKNOWLEDGED, IDLE), (IDLE,))
 
 MAX_DATAGRAM_BYTES = const(1280)
 _MAX_TOKEN_BYTES = const(8)
 _MAX_OPTIONS = const(32)
 _MAX_RETRANSMISSIONS = const(5)  # the vendor's C SDK's; the RFC has 4
+_SPREAD_BITS = const(10)  # of milliseconds, over which first waits are spread: half of them
 _REMEMBERED = const(8)  # messages of the server that may come again
 _MARKER = const(0xFF)
 
@@ -111,17 +111,15 @@ def _broken(what):
 
 
 class Exchanges:
-    """One request after the other with one server. `message_id` and `token` (ints below 65536) are
-    where they begin; `random_below(n)` spreads retransmissions. `response` is (code, options,
-    payload) when the last request was answered. `ignored` counts what came and was not it."""
+    """One request after the other with one server. `getrandbits(n)` gives n random bits.
+    `response` is (code, options, payload) when the last request was answered."""
 
-    def __init__(self, message_id, token, random_below):
+    def __init__(self, getrandbits):
         self.state = IDLE
         self.response = None
-        self.ignored = 0
-        self._message_id = message_id
-        self._token = token
-        self._random_below = random_below
+        self._getrandbits = getrandbits
+        self._number = getrandbits(30)  # of the request: its token, and with 16 bits its id
+        self._token = b""
         self._sent = b""
         self._wait_ms = 0
         self._left_ms = 0
@@ -129,31 +127,27 @@ class Exchanges:
         self._remembered = []
 
     def request(self, code, options=(), payload=b""):
-        """The datagram to send now, and again whenever advance() gives it."""
-        self._enter(UNACKNOWLEDGED)
+        """The datagram to send now, and again whenever advance() gives it. What was asked before
+        is forgotten."""
+        self.state = UNACKNOWLEDGED
         self.response = None
-        self._message_id = self._message_id + 1 & 0xFFFF
-        self._token = self._token + 1 & 0xFFFFFFFF
-        token = self._token.to_bytes(4, "little")
-        self._sent = encode(CON, code, self._message_id, token, options, payload)
-        self._wait_ms = COAP_ACK_MS + self._random_below(COAP_ACK_MS // 2)
-        self._left_ms = self._wait_ms
+        self._number = number = self._number + 1 & 0xFFFFFFFF
+        self._token = number.to_bytes(4, "little")
+        self._sent = encode(CON, code, number & 0xFFFF, self._token, options, payload)
+        self._wait_ms = self._left_ms = COAP_ACK_MS + self._getrandbits(_SPREAD_BITS)
         self._retransmissions = 0
         return self._sent
 
     def advance(self, elapsed_ms):
         """Time passes: the datagram to send again, or None. Raises DeadlineError."""
-        if self.state == IDLE:
-            return None
         self._left_ms -= elapsed_ms
-        if self._left_ms > 0:
+        if self.state == IDLE or self._left_ms > 0:
             return None
         if self.state == ACKNOWLEDGED or self._retransmissions == _MAX_RETRANSMISSIONS:
-            self._enter(IDLE)
+            self.state = IDLE
             raise DeadlineError("coap: no response in time", RECEIVE)
         self._retransmissions += 1
-        self._wait_ms = min(2 * self._wait_ms, COAP_ACK_LAST_MS)
-        self._left_ms = self._wait_ms
+        self._wait_ms = self._left_ms = min(2 * self._wait_ms, COAP_ACK_LAST_MS)
         return self._sent
 
     def received(self, data):
@@ -163,59 +157,33 @@ class Exchanges:
         try:
             kind, code, message_id, token, options, payload = decode(data)
         except ProtocolError:
-            self.ignored += 1
             return None
-        if kind >= ACK:
-            self._acknowledged(kind, code, message_id, token, options, payload)
-            return None
-        reply = encode(ACK, EMPTY, message_id) if kind == CON else None
-        if message_id in self._remembered:
-            self.ignored += 1
-            return reply  # our acknowledgement was lost
-        if not self._takes(code, token, options, payload):
-            return encode(RST, EMPTY, message_id) if kind == CON else None
-        if len(self._remembered) == _REMEMBERED:
-            self._remembered.pop(0)
-        self._remembered.append(message_id)
-        return reply
-
-    def abandon(self):
-        """Forgets the present request."""
-        if self.state != IDLE:
-            self._enter(IDLE)
-
-    def _acknowledged(self, kind, code, message_id, token, options, payload):
-        if self.state != UNACKNOWLEDGED or message_id != self._message_id:
-            self.ignored += 1
-        elif kind == RST:
-            self._enter(IDLE)
-            raise LinkError("coap: the server rejects the message", RECEIVE)
-        elif code == EMPTY:
-            # The response comes in a message of its own.
-            self._enter(ACKNOWLEDGED)
-            self._left_ms = COAP_RESPONSE_MS
-        else:
-            self._takes(code, token, options, payload)
+        if kind < ACK:
+            is_known = message_id in self._remembered  # our acknowledgement was lost
+            if not is_known and self._takes(code, token, options, payload):
+                is_known = True
+                self._remembered = self._remembered[1 - _REMEMBERED :] + [message_id]
+            if kind == CON:
+                return encode(ACK if is_known else RST, EMPTY, message_id)
+        elif self.state == UNACKNOWLEDGED and message_id == self._number & 0xFFFF:
+            if kind == RST:
+                self.state = IDLE
+                raise LinkError("coap: the server rejects the message", RECEIVE)
+            if code == EMPTY:
+                # The response comes in a message of its own.
+                self.state = ACKNOWLEDGED
+                self._left_ms = COAP_RESPONSE_MS
+            else:
+                self._takes(code, token, options, payload)
+        return None
 
     def _takes(self, code, token, options, payload):
         """Whether this is the response; then the request is over."""
-        if self.state != IDLE and code >> 5 in (2, 4, 5):
-            if token == self._token.to_bytes(4, "little") and not _has_critical(options):
-                self._enter(IDLE)
-                self.response = (code, options, payload)
-                return True
-        self.ignored += 1
-        return False
-
-    def _enter(self, state):
-        if state not in NEXT_STATES[self.state]:
-            raise RuntimeError("coap state %d to %d" % (self.state, state))
-        self.state = state
-
-
-def _has_critical(options):
-    """Whether there is an option that must be understood; we understand none of a response."""
-    for number, _ in options:
-        if number & 1:
-            return True
-    return False
+        if self.state == IDLE or code >> 5 not in (2, 4, 5) or token != self._token:
+            return False
+        for number, _ in options:
+            if number & 1:
+                return False  # it must be understood; of a response we understand none
+        self.state = IDLE
+        self.response = (code, options, payload)
+        return True

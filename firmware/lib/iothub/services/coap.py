@@ -1,10 +1,8 @@
 """How the cloud wants its CoAP: document "设备基于 CoAP 接入" and PROTOCOL section 2.1. Only
 publishing; the vendor's C SDK is the source of everything beyond the address. Pure.
 
-    NEW --authentication, 2.05--> AUTHENTICATED
-    AUTHENTICATED --4.01--> STALE --authentication, 2.05--> RENEWED
-    RENEWED --success--> AUTHENTICATED
-    RENEWED --4.01--> STALE, and ServiceRefused: once is enough
+What is published carries a token, which an authentication brings. Publishing that is refused as
+UNAUTHORISED is tried once more with a new one. Requests are (options, payload) of a POST each.
 """
 
 from iothub.compat import const
@@ -21,85 +19,48 @@ _AUTHENTICATION = const(61)
 _NEEDS_ANSWER = const(62)
 
 _CONTENT = const(0x45)
-_UNAUTHORISED = const(0x81)
+UNAUTHORISED = const(0x81)
 
 _AUTHENTICATION_TOPIC = b"txauth9w0BAQsFA"
-_AUTHENTICATION_BYTES = const(16)
-
-NEW = const(0)
-AUTHENTICATED = const(1)
-STALE = const(2)
-RENEWED = const(3)
-NEXT_STATES = ((AUTHENTICATED,), (STALE,), (RENEWED,), (AUTHENTICATED, STALE))
 
 
-class Cloud:
-    """Builds requests, (options, payload) of a POST each, and reads their responses."""
-
-    def __init__(self, identity):
-        self.state = NEW
-        self._prefix = identity.prefix
-        self._token = b""
-
-    @property
-    def must_authenticate(self):
-        return self.state in (NEW, STALE)
-
-    def authentication(self, connection_id):
-        """The request that comes first. `connection_id`: five random letters (str)."""
-        payload = (SDK_APP_ID + ";" + connection_id).encode()
-        payload += bytes(_AUTHENTICATION_BYTES - len(payload))
-        return self._options(self._prefix + _AUTHENTICATION_TOPIC, b""), payload
-
-    def authenticated(self, code, payload):
-        """Takes the response to it. Raises ServiceRefused, ProtocolError."""
-        _check(code, payload)
-        if code != _CONTENT or not 0 < len(payload) <= _MAX_TOKEN_BYTES:
-            raise ProtocolError("coap: no token in the answer", PUBLISH)
-        self._token = payload
-        self._enter(RENEWED if self.state == STALE else AUTHENTICATED)
-
-    def publication(self, topic, payload):
-        """The request that publishes to `topic` (bytes, in full). Raises BadInput."""
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise BadInput("payload", "over %d bytes" % MAX_PAYLOAD_BYTES)
-        if len(topic) > _MAX_PATH_BYTES:
-            raise BadInput("topic", "over %d bytes" % _MAX_PATH_BYTES)
-        return self._options(topic, self._token), payload
-
-    def published(self, code, payload):
-        """Takes the response to it: whether the message is published. False: authenticate, and
-        send it again. Raises ServiceRefused."""
-        if code == _UNAUTHORISED:
-            renewed = self.state == RENEWED
-            self._enter(STALE)
-            if not renewed:
-                return False
-        elif self.state == RENEWED:
-            self._enter(AUTHENTICATED)
-        _check(code, payload)
-        return True
-
-    def _options(self, path, token):
-        # One Uri-Path option for the whole topic, "/" and all: what the cloud expects, not what
-        # the RFC says.
-        options = [(_URI_PATH, path)]
-        if token:
-            options.append((_AUTHENTICATION, token))
-        options.append((_NEEDS_ANSWER, b"0"))
-        return options
-
-    def _enter(self, state):
-        if state not in NEXT_STATES[self.state]:
-            raise RuntimeError("coap login %d to %d" % (self.state, state))
-        self.state = state
+def authentication(prefix, connection_id):
+    """The request for a token. `prefix`: the device's, "PID/DN/" (bytes); `connection_id`: five
+    random letters or digits (str)."""
+    payload = SDK_APP_ID + ";" + connection_id + "\0\0"
+    return _options(prefix + _AUTHENTICATION_TOPIC, b""), payload.encode()
 
 
-def _check(code, payload):
-    if code >> 5 == 2:
-        return
-    text = "".join([chr(c) if 32 <= c < 127 else "?" for c in payload[:_MAX_REASON_BYTES]])
-    reason = "CoAP %d.%02d" % (code >> 5, code & 31)
-    if text:
-        reason += " " + text
-    raise ServiceRefused(reason, PUBLISH, (code >> 5) * 100 + (code & 31))
+def token(code, payload):
+    """The token (bytes) in the response to it. Raises ServiceRefused, ProtocolError."""
+    check(code, payload)
+    if code != _CONTENT or not 0 < len(payload) <= _MAX_TOKEN_BYTES:
+        raise ProtocolError("coap: no token in the answer", PUBLISH)
+    return payload
+
+
+def publication(topic, payload, token):
+    """The request that publishes to `topic` (bytes, in full). Raises BadInput."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise BadInput("payload", "over %d bytes" % MAX_PAYLOAD_BYTES)
+    if len(topic) > _MAX_PATH_BYTES:
+        raise BadInput("topic", "over %d bytes" % _MAX_PATH_BYTES)
+    return _options(topic, token), payload
+
+
+def check(code, payload):
+    """Raises ServiceRefused unless a response (its code and payload) is a success."""
+    if code >> 5 != 2:
+        reason = "CoAP %d.%02d" % (code >> 5, code & 31)
+        if payload:
+            reason += " %r" % payload[:_MAX_REASON_BYTES]
+        raise ServiceRefused(reason, PUBLISH, (code >> 5) * 100 + (code & 31))
+
+
+def _options(path, token):
+    # One Uri-Path option for the whole topic, "/" and all: what the cloud expects, not what the
+    # RFC says.
+    options = [(_URI_PATH, path), (_NEEDS_ANSWER, b"0")]
+    if token:
+        options.insert(1, (_AUTHENTICATION, token))
+    return options
