@@ -56,8 +56,8 @@ class BadInput(IoTHubError):
     code = 22
     phase = CONFIG
 
-    def __init__(self, field, rule):
-        super().__init__(field + ": " + rule)
+    def __init__(self, field, rule, phase=None):
+        super().__init__(field + ": " + rule, phase)
         self.field = field
 
 

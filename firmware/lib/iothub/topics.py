@@ -1,7 +1,7 @@
 """Topic names and filters: the grammar of MQTT 3.1.1 section 4.7, on bytes, and the topic
 families of the documents ("Topic 管理", "MQTT 接入"). Names are bytes throughout."""
 
-from iothub.errors import PUBLISH, SUBSCRIBE, BadInput
+from iothub.errors import PUBLISH, BadInput
 
 MAX_TOPIC_BYTES = 65535  # what the length field of MQTT can say; services allow less
 
@@ -18,29 +18,9 @@ def encode(name, field="topic"):
 def check_name(name):
     """Raises BadInput unless `name` (bytes) can be published to."""
     if not 0 < len(name) <= MAX_TOPIC_BYTES:
-        raise _bad(PUBLISH, "must be 1 to 65535 bytes")
+        raise BadInput("topic", "must be 1 to 65535 bytes", PUBLISH)
     if b"\0" in name or b"+" in name or b"#" in name:
-        raise _bad(PUBLISH, "a wildcard (+, #) or NUL is not allowed in a topic to publish to")
-
-
-def check_filter(pattern):
-    """Raises BadInput unless `pattern` (bytes) is a legal topic filter."""
-    if not 0 < len(pattern) <= MAX_TOPIC_BYTES:
-        raise _bad(SUBSCRIBE, "must be 1 to 65535 bytes")
-    if b"\0" in pattern:
-        raise _bad(SUBSCRIBE, "NUL is not allowed")
-    if has_wildcard(pattern):
-        levels = pattern.split(b"/")
-        last = len(levels) - 1
-        for i, level in enumerate(levels):
-            if b"#" in level and (level != b"#" or i != last):
-                raise _bad(SUBSCRIBE, "# must be the whole of the last level")
-            if b"+" in level and level != b"+":
-                raise _bad(SUBSCRIBE, "+ must be a whole level")
-
-
-def has_wildcard(pattern):
-    return b"+" in pattern or b"#" in pattern
+        raise BadInput("topic", "no wildcard (+, #) or NUL in a topic to publish to", PUBLISH)
 
 
 def matches(pattern, buf, start, end):
@@ -66,9 +46,3 @@ def matches(pattern, buf, start, end):
             # "a/#" also matches its parent, "a".
             return i == end and c == 47 and p + 2 == size and pattern[p + 1] == 35
     return i == end
-
-
-def _bad(phase, rule):
-    error = BadInput("topic", rule)
-    error.phase = phase
-    return error

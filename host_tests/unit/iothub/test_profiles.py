@@ -1,6 +1,7 @@
 from iothub.credentials import Identity
 from iothub.errors import BadInput
-from iothub.profiles import IoTHub, IoTMQ, Plain
+from iothub.iotmq_profile import IoTMQ
+from iothub.profiles import IoTHub, Plain
 
 from host_tests.unit.iothub.expect import raises
 

@@ -3,9 +3,9 @@ and let go of (iothub.loading), so these are functions of an Engine and not its 
 
 from iothub.compat import const
 from iothub.errors import BadInput, LoginRefused, ProtocolError
+from iothub.loading import for_now
 from iothub.mqtt import engine as mqtt
 from iothub.mqtt import packet, rare_packets
-from iothub.topics import has_wildcard
 
 _MAX_SUBSCRIPTIONS = const(32)
 
@@ -67,7 +67,7 @@ def subscribe(engine, pattern, qos, handler, takes_view):
             raise BadInput("topic", "at most %d subscriptions" % _MAX_SUBSCRIPTIONS)
         found = mqtt.Subscription()
         found.pattern = pattern
-        found.wildcard = has_wildcard(pattern)
+        found.wildcard = for_now("iothub.rules").has_wildcard(pattern)
         engine.subscriptions.append(found)
         if pattern in engine._unwanted:
             engine._unwanted.remove(pattern)

@@ -7,9 +7,9 @@ under its own login and profile; topics are made in its console, client ids are 
 
 from iothub import topics
 from iothub.errors import BadInput
+from iothub.iotmq_profile import IoTMQ
 from iothub.net.endpoint import Endpoint
 from iothub.net.session import Session
-from iothub.profiles import IoTMQ
 from iothub.text_signing import iotmq_password
 
 _PORT = 1883
