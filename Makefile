@@ -66,8 +66,8 @@ flash: $(READY) ## Write MicroPython onto a board (BOARD=, PORT=, IMAGE=)
 erase: $(READY) ## Remove everything from a board: files, secrets, an ESP32's image too (BOARD=, PORT=)
 	@$(BIN)/python -m tools.flash --erase --board "$(BOARD)" $(if $(PORT),--port "$(PORT)")
 
-provision: $(READY) ## Give a board its identity: configuration, anchors, certificates (PORT=, BOARD=)
-	@$(BIN)/python -m tools.provision $(if $(PORT),--port "$(PORT)") $(if $(BOARD),--board "$(BOARD)") $(ARGS)
+provision: $(READY) ## Give a board its identity: configuration, anchors, certificates (PORT=, BOARD=, PROFILE=production)
+	@$(BIN)/python -m tools.provision $(if $(PORT),--port "$(PORT)") $(if $(BOARD),--board "$(BOARD)") $(if $(PROFILE),--profile "$(PROFILE)") $(ARGS)
 
 deploy: $(READY) $(UMQTT) ## Put the compiled application onto a board, what changed of it (PORT=, BOARD=)
 	@$(BIN)/python -m tools.deploy $(if $(PORT),--port "$(PORT)") $(if $(BOARD),--board "$(BOARD)") $(ARGS)

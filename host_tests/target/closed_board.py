@@ -1,6 +1,7 @@
 """An emulated Pico W that is watched from both sides: what its program writes to UART0, and what
 somebody at the console gets who types whatever might open a prompt."""
 
+import contextlib
 import queue
 import socket
 import threading
@@ -14,13 +15,18 @@ from tools.pico.image import stock_image
 # Ctrl-C to interrupt, Ctrl-B and Ctrl-A for the two prompts, Ctrl-D for a soft reset, code.
 KEYS = b"\r\x03\x03\x02\r\x01print('a prompt')\x04\r\x03print('a prompt')\r\x04"
 PATIENCE_S = 30.0
-# What a program says on UART0, where it has no console.
+# What a program says on UART0, where it has no console. It waits until it is heard, without a
+# pause: that takes real time, where pauses take none.
 TELL = """
 from machine import UART
 _uart = UART(0, 921600)
 def tell(*words):
     _uart.write(" ".join(map(str, words)) + "\\n")
+    while not _uart.any():
+        pass
+    _uart.read(1)
 """
+_HEARD = b"."
 
 
 class WatchedBoard:
@@ -60,7 +66,7 @@ class WatchedBoard:
             times -= heard[-1].startswith(beginning)
         return heard
 
-    def has_usb(self, patience_s: float) -> bool:
+    def has_usb(self, patience_s: float = PATIENCE_S) -> bool:
         """Whether the console comes up in this time."""
         try:
             self._emulator.wait_for("ready", patience_s)
@@ -75,9 +81,10 @@ class WatchedBoard:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, connection.makefile(encoding="utf-8", errors="replace") as lines:
+            with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
                 for line in lines:
-                    self._said.put(line.strip())
+                    self._said.put(line.decode(errors="replace").strip())
+                    connection.sendall(_HEARD)
 
 
 class Console:

@@ -13,12 +13,14 @@ from tools.deploy.starters import starters
 from tools.ota.keys import KeyPair, make_keys
 from tools.ota.pack import application_files, base_files, compiled_firmware
 from tools.ota.slot import MAIN, slot_file
+from tools.pico.filesystem import read_flash_image
+from tools.provision import __main__ as provision
 
 pytestmark = requires("node", "npm")
 
 CLOSED = {"/closed.json": b"{}"}
 # A board whose console is open has come to its USB by then.
-USB_S = 3.0
+USB_S = 2.0
 STARTS = TELL + "tell('starts')\n"
 RUNS = STARTS + "import time\nwhile True:\n    time.sleep_ms(50)\n    tell('runs')\n"
 RAISES = STARTS + "raise ValueError('of a failure')\n"
@@ -106,7 +108,7 @@ def test_however_the_application_ends_it_starts_again_and_no_prompt_comes(tmp_pa
 def test_keys_do_nothing_where_the_port_is_there_before_boot_py(tmp_path, firmware):
     """As on ESP32s: here USB stays from before a soft reset, and keys come all through boot.py."""
     with WatchedBoard(tmp_path / "flash.bin", deployed(firmware, RUNS)) as board:
-        assert board.has_usb(USB_S)
+        assert board.has_usb()
         board.hears(1, "runs")
         with Console(board.console_port) as console:
             console.types(b"\x03\x02")
@@ -120,6 +122,32 @@ def test_keys_do_nothing_where_the_port_is_there_before_boot_py(tmp_path, firmwa
             board.hears(3, "runs")
             after = console.seen.partition(b"soft reboot")[2]
         assert not [prompt for prompt in PROMPTS if prompt in after], after
+
+
+def test_provisioning_closes_the_console_last(tmp_path, firmware, monkeypatch, capsys):
+    flash = tmp_path / "flash.bin"
+    (tmp_path / "secret").write_text("c2VjcmV0IG9mIHRoaXMgZGV2aWNl")
+    files = deployed(firmware, RUNS) | {"/webrepl_cfg.py": b"PASS = 'opensesame'\n"}
+    del files["/device.json"]
+    with WatchedBoard(flash, files) as board:
+        assert board.has_usb()
+        board.hears(1, "runs")
+        command = ["--port", f"socket://127.0.0.1:{board.console_port}", "--profile", "production"]
+        assert provision.main(command) == 1
+        assert "closing the console: it has no identity" in capsys.readouterr().err
+        device = ["A1B2C3D4E5", "dev-1", "--secret-file", str(tmp_path / "secret")]
+        device += ["--set", "transport=psk"]
+        assert provision.main([*command, *device]) == 0
+        told = capsys.readouterr().out
+        assert "It has no keys that sign updates" in told
+        assert "/closed.json: its console is closed from now on" in told
+        board.hears(1, "starts")
+        assert not board.has_usb(USB_S)
+        monkeypatch.setattr("tools.repl.board.REPL_TIMEOUT_S", 1.0)
+        monkeypatch.setattr("tools.repl.board.READ_TIMEOUT_S", 1.0)
+        assert provision.main([*command, *device]) == 1
+        assert "docs/production.md has the ways back" in capsys.readouterr().err
+    assert "/webrepl_cfg.py" not in read_flash_image(flash.read_bytes())
 
 
 def test_an_update_that_fails_is_still_given_up(tmp_path, firmware, keys):
@@ -174,7 +202,7 @@ def test_a_factory_reset_of_everything_leaves_no_secret_and_opens_the_console(tm
         first, second = (line.split() for line in board.hears(2, "has"))
         gone = {"closed.json", "device.json", "device.key.der", "queue", "session"}
         assert set(first) - set(second) == gone
-        assert board.has_usb(USB_S)
+        assert board.has_usb()
         with Console(board.console_port) as console:
             console.types(b"\x03")
             console.sees(b">>>")
@@ -182,12 +210,18 @@ def test_a_factory_reset_of_everything_leaves_no_secret_and_opens_the_console(tm
     assert not [word for word in SECRETS + LEARNED if word in content]
 
 
-def test_the_reset_pin_is_the_way_back_of_a_board_that_does_nothing(tmp_path, firmware):
+def test_the_reset_pin_is_a_way_back(tmp_path, firmware, capsys):
     flash = tmp_path / "flash.bin"
-    # Nothing pulls it up in the emulator: it is held.
-    closed = {"/closed.json": json.dumps({"reset_pin": 22}).encode()}
-    with WatchedBoard(flash, deployed(firmware, RAISES) | closed) as board:
-        assert board.has_usb(USB_S)
+    with WatchedBoard(flash, deployed(firmware, RUNS)) as board:
+        assert board.has_usb()
+        board.hears(1, "runs")
+        port = f"socket://127.0.0.1:{board.console_port}"
+        # Nothing pulls the pin up in the emulator: it is held.
+        arguments = ["--port", port, "--profile", "production", "--reset-pin", "22"]
+        assert provision.main(arguments) == 0
+        assert "is closed from now on" in capsys.readouterr().out
+        assert board.has_usb()
         board.hears(1, "starts")
     content = flash.read_bytes()
     assert not [word for word in SECRETS + LEARNED if word in content]
+    assert "/closed.json" not in read_flash_image(content)

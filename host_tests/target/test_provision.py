@@ -6,6 +6,7 @@ import json
 import pytest
 
 from host_tests.target.desk_board import DeskBoard
+from tools.deploy.starters import starters
 from tools.pki import issue, make_authority
 from tools.provision import __main__ as provision
 from tools.provision import factory
@@ -184,3 +185,18 @@ def test_a_factory_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         ("dev-3", "done", b"three".hex()),
     ]
     assert "this board was made A1B2C3D4E5/dev-1 before" in text
+
+
+def test_a_board_that_lacks_what_no_cable_brings_later_is_not_closed(tmp_path, capsys):
+    command = ["--profile", "production", "--port"]
+    with DeskBoard(tmp_path) as desk:
+        assert provision.main([*command, desk.port]) == 1
+        assert (
+            "its /boot.py is not of this version\n  First: make deploy" in capsys.readouterr().err
+        )
+        with RunningBoard.opened(desk.port) as board:
+            for path, content in starters().items():
+                board.write(path, content)
+        assert provision.main([*command, desk.port]) == 1
+        assert "there is no application on it\n  First: make deploy" in capsys.readouterr().err
+        assert "/closed.json" not in paths_on(desk)

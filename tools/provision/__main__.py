@@ -8,6 +8,7 @@ from pathlib import Path
 from tools.boards.description import board_keys, read_board
 from tools.boards.errors import BoardError
 from tools.fetch.install import CLONE
+from tools.provision.closing import DEVELOPMENT, MAX_PIN, PRODUCTION, Closing, close
 from tools.provision.configuration import Fields, read_configuration
 from tools.provision.contents import files_for
 from tools.provision.factory import Run, provision_all, read_devices
@@ -25,16 +26,25 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if wanted.factory:
             return _factory(wanted)
-        fields = _fields(wanted)
         board = read_board(wanted.board) if wanted.board else None
+        closing = _closing(wanted)
+        if closing and not _names_a_device(wanted):
+            with RunningBoard.opened(wanted.port, board) as running:
+                close(running, closing, print)
+            return 0
+        fields = _fields(wanted)
         near = wanted.configuration.parent if wanted.configuration else Path()
         files = files_for(fields, near, _trust(wanted, fields))
         with RunningBoard.opened(wanted.port, board) as running:
             print(f"{running.identity.machine}, MicroPython {running.identity.version}")
             check_identity(running, files, wanted.replace)
             write(running, files, print)
-            running.restart()
-        print(f"It is {fields['product_id']}/{fields['device_name']}. Next: make deploy")
+            if closing:
+                close(running, closing, print)
+            else:
+                running.restart()
+        next_step = "" if closing else " Next: make deploy"
+        print(f"It is {fields['product_id']}/{fields['device_name']}.{next_step}")
     except BoardError as error:
         print(f"provision: {error}", file=sys.stderr)
         return 1
@@ -76,14 +86,43 @@ def _parser() -> argparse.ArgumentParser:
         help="any other field of device.json, e.g. region=europe",
     )
     add("--replace", action="store_true", help="also where another device's identity is")
+    add(
+        "--profile",
+        choices=(DEVELOPMENT, PRODUCTION),
+        default=DEVELOPMENT,
+        help="production: the console is closed for good, docs/production.md",
+    )
+    add(
+        "--reset-pin",
+        type=int,
+        metavar="PIN",
+        help="in production: held to ground at the start for 5 s, it resets everything",
+    )
     add("--factory", type=Path, metavar="CSV", help="many boards; columns: product_id, ...")
     add("--results", type=Path, metavar="CSV", help="default: the list's name with .results")
     return parser
 
 
+def _closing(wanted: argparse.Namespace) -> Closing | None:
+    pin = wanted.reset_pin
+    if wanted.profile == PRODUCTION:
+        if pin is not None and not 0 <= pin <= MAX_PIN:
+            reason = f"--reset-pin is {pin}, not 0 to {MAX_PIN}"
+            raise BoardError("reading the arguments", reason, "The number of a free GPIO.")
+        return Closing(pin)
+    if pin is not None:
+        hint = "make provision PROFILE=production; an open console needs no pin."
+        raise BoardError("reading the arguments", "--reset-pin without the profile", hint)
+    return None
+
+
+def _names_a_device(wanted: argparse.Namespace) -> bool:
+    return bool(wanted.device_name or wanted.configuration or wanted.set)
+
+
 def _fields(wanted: argparse.Namespace) -> Fields:
     """What the arguments make of a device. Raises BoardError."""
-    if not (wanted.device_name or wanted.configuration or wanted.set):
+    if not _names_a_device(wanted):
         hint = 'Name them, ARGS="PRODUCT DEVICE", or a configuration: ARGS="--from FILE".'
         raise BoardError("reading the arguments", "no product id and device name", hint)
     fields = _common(wanted)
@@ -141,6 +180,7 @@ def _factory(wanted: argparse.Namespace) -> int:
         trust=_trust(wanted, common),
         board=read_board(wanted.board) if wanted.board else None,
         port=wanted.port,
+        closing=_closing(wanted),
     )
     left = provision_all(run, _next_board, print)
     print(f"{left} left to do." if left else "All are done.")

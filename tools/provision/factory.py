@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tools.boards.description import Board
 from tools.boards.errors import BoardError
+from tools.provision.closing import Closing, close
 from tools.provision.configuration import Fields
 from tools.provision.contents import files_for
 from tools.provision.write import check_identity, write
@@ -47,7 +48,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """`common`: the fields all devices share; `near`, `trust` as of contents.files_for()."""
+    """`common`: the fields all devices share; `near`, `trust` as of contents.files_for();
+    `closing`: None where consoles stay open."""
 
     devices: list[Fields]
     results: Path
@@ -56,6 +58,7 @@ class Run:
     trust: Path | None
     board: Board | None
     port: str | None
+    closing: Closing | None = None
 
 
 def read_devices(path: Path) -> list[Fields]:
@@ -128,7 +131,10 @@ def _provision(run: Run, device: Fields) -> Result:
             _check_unused(run, identity.unique_id, _name(device))
             check_identity(board, files, replace=False)
             write(board, files, lambda line: None)
-            board.restart()
+            if run.closing:
+                close(board, run.closing, lambda line: None)
+            else:
+                board.restart()
         status = DONE
     except BoardError as error:
         reason = f"{error.phase}: {error.reason}"

@@ -142,6 +142,11 @@ class RunningBoard:
             self._transport.exit_raw_repl()
             self._transport.serial.write(b"\x04")
 
+    def reset(self) -> None:
+        """Resets the chip. What follows comes from a port that opens anew, if it does."""
+        with self._talking("restarting the board"):
+            self._transport.exec_raw_no_follow("import machine; machine.reset()")
+
     @contextmanager
     def _talking(self, phase: str) -> Iterator[None]:
         try:
@@ -175,7 +180,10 @@ def _open(port: str) -> SerialTransport:
     except (TransportError, serial.SerialException, OSError) as error:
         with contextlib.suppress(OSError):
             transport.close()
-        hint = "Reset the board and try again. If it never ran MicroPython: make flash"
+        hint = (
+            "Reset the board and try again. If it never ran MicroPython: make flash."
+            " Where a product's console is closed, docs/production.md has the ways back."
+        )
         raise BoardError("connecting", f"no REPL answers at {port}", hint) from error
     return transport
 

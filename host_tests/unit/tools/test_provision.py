@@ -3,15 +3,20 @@
 import io
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tools.boards.errors import BoardError
 from tools.pki import issue, make_authority
+from tools.provision import __main__ as provision
 from tools.provision import configuration, factory, secrets
 from tools.provision.certificates import certificate_der, pair_der
 from tools.provision.contents import files_for
 
+ROOT = Path(__file__).resolve().parents[3]
 SECRET = "c2VjcmV0IG9mIHRoaXMgZGV2aWNl"
 FIELDS = {"product_id": "A1B2C3D4E5", "device_name": "dev-1", "device_secret": SECRET}
 # As the vendor's Python SDK ships it, filled in.
@@ -186,3 +191,35 @@ def test_results_survive_a_half_written_line(tmp_path):
         assert found[-1] == result("c")
         assert set(found) <= {result("a"), result("b", factory.FAILED), result("c")}
     assert os.listdir(tmp_path) == ["results.csv"]
+
+
+def test_without_a_terminal_no_secret_is_asked_for(tmp_path):
+    code = (
+        "from tools.provision.__main__ import main; raise SystemExit(main(['A1B2C3D4E5', 'dev']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=SECRET,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,  # getpass looks for the terminal of the session, too
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "reading the device secret: there is no terminal to ask at" in done.stderr
+    assert "- for standard input" in done.stderr
+    assert "Warning" not in done.stderr and SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--reset-pin", "22"], "--reset-pin without the profile"),
+        (["--profile", "production", "--reset-pin", "99"], "--reset-pin is 99, not 0 to 48"),
+    ],
+    ids=["profile", "pin"],
+)
+def test_a_reset_pin_that_makes_no_sense_is_refused(arguments, reason, capsys):
+    assert provision.main([*arguments, "--port", "/dev/nowhere"]) == 1
+    assert reason in capsys.readouterr().err

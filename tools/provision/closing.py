@@ -1,0 +1,57 @@
+"""The profile of a product: its console is closed, by the last thing that comes over a cable."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tools.boards.errors import BoardError
+from tools.deploy.starters import starters
+from tools.repl.board import RunningBoard
+
+CLOSED = "/closed.json"
+DEVELOPMENT, PRODUCTION = "development", "production"
+MAX_PIN = 48  # of an ESP32-S3, which has most
+_PHASE = "closing the console"
+_CONFIGURATION = "/device.json"
+_KEYS = "/slots/keys"
+_SLOTS = ("/slots/a", "/slots/b")
+# A password that somebody set for a console over the network.
+_WEBREPL = "/webrepl_cfg.py"
+
+
+@dataclass(frozen=True)
+class Closing:
+    """`reset_pin`: the pin whose being held down at the start resets everything; None: no pin."""
+
+    reset_pin: int | None
+
+
+def close(board: RunningBoard, closing: Closing, told: Callable[[str], None]) -> None:
+    """Closes the console of a board that has all it needs, and resets it: nothing comes over the
+    cable any more (docs/production.md). Raises BoardError; then the console is open."""
+    _check(board, told)
+    board.call("remove", _WEBREPL)
+    pin = {} if closing.reset_pin is None else {"reset_pin": closing.reset_pin}
+    board.write(CLOSED, json.dumps(pin).encode())
+    board.reset()
+    told(f"{CLOSED}: its console is closed from now on")
+
+
+def _check(board: RunningBoard, told: Callable[[str], None]) -> None:
+    """What is missing now, no cable can bring later."""
+    wanted = {path: starters()[path] for path in ("/boot.py", "/factory.mpy", "/slotboot.mpy")}
+    found = board.call("hashes", list(wanted))
+    for (path, content), digest in zip(wanted.items(), found, strict=True):
+        if digest != hashlib.sha256(content).hexdigest():
+            raise BoardError(_PHASE, f"its {path} is not of this version", "First: make deploy")
+    a, b, configuration, keys = board.call("hashes", [*_SLOTS, _CONFIGURATION, _KEYS])
+    if a is None and b is None:
+        raise BoardError(_PHASE, "there is no application on it", "First: make deploy")
+    if configuration is None:
+        hint = 'Name them: make provision PROFILE=production ARGS="PRODUCT DEVICE ..."'
+        raise BoardError(_PHASE, "it has no identity", hint)
+    if keys is None:
+        told(
+            "It has no keys that sign updates (make ota-keys): what it runs now, it runs for good."
+        )
