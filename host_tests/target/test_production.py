@@ -111,7 +111,7 @@ def test_keys_do_nothing_where_the_port_is_there_before_boot_py(tmp_path, firmwa
         assert board.has_usb()
         board.hears(1, "runs")
         with Console(board.console_port) as console:
-            console.types(b"\x03\x02")
+            console.types(b"\x03\x02", 5)
             console.sees(b">>>")
             console.types(b"open('/closed.json', 'w').close(); print('clo' + 'sed')\r")
             console.sees(b"closed\r\n>>> ")
@@ -204,7 +204,7 @@ def test_a_factory_reset_of_everything_leaves_no_secret_and_opens_the_console(tm
         assert set(first) - set(second) == gone
         assert board.has_usb()
         with Console(board.console_port) as console:
-            console.types(b"\x03")
+            console.types(b"\x03", 5)
             console.sees(b">>>")
     content = flash.read_bytes()
     assert not [word for word in SECRETS + LEARNED if word in content]
