@@ -8,11 +8,12 @@ from host_tests.e2e.device_program import run_text
 
 PROGRAM = """
 import asyncio, json, sys
+from iothub import timeouts
+timeouts.TIME_ANSWER_MS = timeouts.TIME_RETRY_MS = 1
 from iothub import device as module
 from iothub.config import Config
 from iothub.errors import LinkError, NotConnected, QueueFull
 
-module.TIME_ANSWER_MS = module.TIME_RETRY_MS = 1
 WRONG = sys.argv[1]
 asked = []
 

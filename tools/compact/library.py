@@ -35,8 +35,20 @@ def read_library(folder: Path) -> dict[str, Module]:
 
 
 def stripped(tree: ast.Module) -> ast.Module:
-    """Without docstrings and annotations, which the board's compiler drops as well."""
-    return ast.fix_missing_locations(_Stripper().visit(tree))
+    """Without docstrings and annotations, which the board's compiler drops as well, and without
+    the imports that only annotations use."""
+    before = _names(tree)
+    tree = _Stripper().visit(tree)
+    in_annotations = before - _names(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            aliases = [a for a in node.names if (a.asname or a.name) not in in_annotations]
+            node.names = aliases or node.names
+    return ast.fix_missing_locations(tree)
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 class _Stripper(ast.NodeTransformer):

@@ -14,7 +14,7 @@ from tools.compact.library import (
     bound_at_top,
     local_names,
 )
-from tools.compact.rewriter import Rewriter
+from tools.compact.rewriter import Rewriter, for_now_of
 
 Bundles = dict[str, list[str]]
 
@@ -46,6 +46,10 @@ class Linker:
         self.constants: dict[str, dict[str, Literal]] = {
             name: {} if name in kept else constants_of(module.tree)
             for name, module in modules.items()
+        }
+        # Only the library itself loads these.
+        self._held = {
+            held for m in modules.values() for n in ast.walk(m.tree) if (held := for_now_of(n))
         }
         self._names = {name: bound_at_top(module.tree) for name, module in modules.items()}
         self._used = _words(modules)
@@ -108,7 +112,7 @@ class Linker:
                                 raise CompactError(f"{name}: {bound} is imported as two things")
                     case _:
                         body.append(node)
-            if part == name:
+            if part == name and name not in self._held:
                 public = {n for n in self._names[part] if not n.startswith("_")}
         clash = foreign.keys() & {self.globals.get((p, n)) for p in parts for n in self._names[p]}
         if clash:

@@ -175,7 +175,7 @@ class Rewriter(ast.NodeTransformer):
                 if found is None:
                     raise CompactError(f"{self._module}: {bound.module} has no {node.attr}")
                 return found
-        module = _for_now(node.value)
+        module = for_now_of(node.value)
         if module is not None:
             node.attr = self._of_held(module, node.attr)
         return self.generic_visit(node)
@@ -190,7 +190,7 @@ class Rewriter(ast.NodeTransformer):
         """`name = for_now("module")` binds the name as an import does."""
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                module = _for_now(value)
+                module = for_now_of(value)
                 if module is not None:
                     self._scopes[-1][name] = Bound(module, None, None, is_held=True)
         return self.generic_visit(node)
@@ -273,7 +273,7 @@ class Rewriter(ast.NodeTransformer):
         return node
 
 
-def _for_now(value: ast.expr) -> str | None:
+def for_now_of(value: ast.AST) -> str | None:
     """The module of a call for_now("module")."""
     match value:
         case ast.Call(func=ast.Name(id="for_now"), args=[ast.Constant(value=str(module))]):

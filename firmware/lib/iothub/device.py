@@ -10,24 +10,17 @@ time.
 """
 
 import asyncio
-from time import ticks_diff, ticks_ms
+from time import ticks_ms
 
 from iothub import port, topics
 from iothub.clock import Clock
 from iothub.compat import const
-from iothub.errors import BadInput, LinkError, LoginRefused, NotConnected, QueueFull
-from iothub.loading import for_now, let_go
+from iothub.credentials import Identity
+from iothub.errors import IoTHubError, LinkError, LoginRefused, NotConnected, QueueFull
+from iothub.loading import for_now
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
-from iothub.services.ntp import ANSWER_FAMILY, REQUEST_FAMILY
-from iothub.signing import FAR_FUTURE_S
-from iothub.timeouts import (
-    DELIVERY_MS,
-    LOGIN_VALID_S,
-    TIME_ANSWER_MS,
-    TIME_REFRESH_MS,
-    TIME_RETRY_MS,
-)
+from iothub.timeouts import DELIVERY_MS, TIME_REFRESH_MS, TIME_RETRY_MS
 
 # What on_event tells besides the session's and the engine's events: the time is known; in Unix ms.
 CLOCK_SET = const(-4)
@@ -50,61 +43,27 @@ class Device:
     what happens to the connection (the constants of net/session.py and mqtt/engine.py).
     `network` (port/interface.py) replaces the Wi-Fi that `config` names."""
 
-    def __init__(self, config, on_event=None, network=None):
-        self.settings = config.app
-        self.config = config.__dict__  # not the object: its class, once used, is let go of
-        self.identity = config.identity
-        self.clock = Clock(ticks_ms, ticks_diff)
-        self.last_error = None
-        self.listeners = []  # event(what, detail) of services, which hear of it first
-        self._on_event = on_event
-        self._time_journal = None
-        self.chip = port
-        if config.transport in ("auto", "tls", "wss"):
-            from iothub.store.journal import Journal
+    settings: dict
+    config: dict  # all fields of the configuration, by name
+    identity: Identity
+    clock: Clock
+    last_error: IoTHubError
+    listeners: list  # event(what, detail) of services, which hear of it first
+    chip = None  # the package iothub.port, or what stands for it
+    network = None
+    transport: str  # never "auto"
+    profile: IoTHub
+    session: Session
 
-            self._time_journal = Journal(self.storage, "time")
-        self.network = network = network or port.Network(config.network, self.tell)
-        layers = for_now("iothub.net.access")
-        access = layers.Access(config, network, port, self._time_journal)
-        queue = layers.queue_of(config.queue, self)
-        self.transport = access.transport  # never "auto"
-        self._proof = access.proof
-        self._names = {}
-        self._expiry_from_clock = False
-        self._distrust_clock = False
-        self._ntp = None  # while an answer is awaited
-        self._ntp_request = self.identity.system_topic(REQUEST_FAMILY)
-        self.profile = IoTHub(self.identity)
-        self.session = Session(
-            access.endpoint,
-            self._login,
-            self.profile,
-            config.keepalive_s,
-            config.clean_session,
-            queue,
-            None,
-            self._session_event,
-        )
-        answers = self.identity.system_topic(ANSWER_FAMILY)
-        # QoS 0: a stored answer would be an old one.
-        self.session.register(answers, self._time_answer, 0)
+    def __init__(self, config, on_event=None, network=None):
+        for_now("iothub.assembly").assemble(self, config, on_event, network)
 
     @classmethod
     def from_file(cls, path="device.json", on_event=None, network=None):
         """A device from a JSON file. Raises BadInput naming the field. With product_secret in it
         the device is registered first, once: see net/register.py, also for what is raised then."""
-        config = for_now("iothub.config")
-        try:
-            fields = config.read(path)
-            is_whole = not isinstance(fields, dict) or not fields.get("product_secret")
-        except BadInput:
-            is_whole = False  # perhaps cut off in the middle of a registration
-        if not is_whole:
-            from iothub.net import register
-
-            fields = register.run(path, port, network)
-        return cls(config.Config(fields), on_event, network)
+        config = for_now("iothub.assembly").configured(path, network)
+        return cls(config, on_event, network)
 
     def __getattr__(self, name):
         home = _SERVICES.get(name)
@@ -184,10 +143,7 @@ class Device:
     # The session's questions
 
     def _login(self):
-        expiry_s = FAR_FUTURE_S
-        self._expiry_from_clock = self.clock.known and not self._distrust_clock
-        if self._expiry_from_clock:
-            expiry_s = self.clock.now_s() + LOGIN_VALID_S
+        expiry_s = for_now("iothub.timekeeper").login_expiry_s(self)
         return for_now("iothub.net.access").login(self._proof, expiry_s)
 
     def _session_event(self, what, detail):
@@ -211,28 +167,11 @@ class Device:
         while True:
             await self.session.online(None)
             try:
-                # Loaded for the answer, which is over in seconds.
-                from iothub.services.ntp import Ntp
-
-                let_go("iothub.services.ntp")
-                self._ntp = Ntp(ticks_diff)
-                payload = self._ntp.request(ticks_ms())
-                self.session.publish_nowait(self._ntp_request, payload)
+                await for_now("iothub.timekeeper").ask(self)
             except (NotConnected, QueueFull, LinkError, ImportError, ValueError, MemoryError):
                 pass  # no link, no memory, or no code just now; the next round asks again
-            await asyncio.sleep_ms(TIME_ANSWER_MS)
-            self._ntp = None
             await asyncio.sleep_ms(TIME_REFRESH_MS if self.clock.known else TIME_RETRY_MS)
 
     def _time_answer(self, topic, payload):
-        ticks = ticks_ms()
-        ntp = self._ntp
-        unix_ms = None if ntp is None else ntp.answer(payload, ticks)
-        if unix_ms is not None:
-            self.clock.set(unix_ms, ticks, (ntp.round_trip_ms + 1) // 2)
-            self._distrust_clock = False
-            now_s = self.clock.now_s()
-            port.set_rtc(now_s)
-            if self._time_journal is not None:
-                self._time_journal.save(now_s.to_bytes(4, "big"))
-            self.tell(CLOCK_SET, unix_ms)
+        if self._hear_time is not None:  # while it is asked for
+            self._hear_time(payload, ticks_ms())

@@ -13,7 +13,7 @@ LIBRARY = FIRMWARE / "lib/iothub"
 HUB = ROOT / "tools/hub"
 
 # Modules beside the folders are leaves, but for those that join everything.
-JOINTS = {"__init__", "cycle", "device", "doctor"}
+JOINTS = {"__init__", "assembly", "cycle", "device", "doctor", "timekeeper"}
 PURE_FOLDERS = {"mqtt", "codec", "services", "store", "update"}
 # folder of firmware/lib/iothub ("" are the leaves): where in the library it may import from
 MAY_IMPORT = {
