@@ -482,6 +482,7 @@ def test_the_log_is_searched_by_command(hub, stack, capsys):
     assert run_json(hub, capsys, *of_lamp, "--until", "1h")["events"] == []
     assert run_json(hub, capsys, *of_lamp, "--since", "2100-01-01")["events"] == []
     assert "drop" in run(hub, capsys, *of_lamp)
+    assert run(hub, capsys, *of_lamp, "--since", "2100-01-01") == "no event matches\n"
     assert "there are more: --after" in run(hub, capsys, *of_lamp, "--limit", "1")
     assert "write a time as" in run(hub, capsys, *of_lamp, "--since", "yesterday", status=1)
 

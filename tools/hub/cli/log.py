@@ -53,6 +53,8 @@ def _search(options: argparse.Namespace) -> int:
         return 0
     for event in page["events"]:
         print_event(event)
+    if not page["events"]:
+        print("no event matches")
     if page["next_after"] is not None:
         print(f"there are more: --after {page['next_after']}")
     return 0
