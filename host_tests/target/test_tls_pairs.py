@@ -27,6 +27,7 @@ from host_tests.peers.tls_servers import (
     Place,
     mosquitto,
 )
+from host_tests.target.uart_network import uart_network
 from tools.bytecode import library
 from tools.pico import EmulatedPico, flash_image
 from tools.pki import issue
@@ -55,66 +56,9 @@ APPLICATION_BYTES = 24 * KIB
 RELEASED_LIMIT_BYTES = KIB
 
 _BOARD = """
-import asyncio, gc, hashlib, io, json, machine, select, sys, time
+import asyncio, gc, hashlib, json, time
 
-def heap():
-    gc.collect()
-    return gc.mem_alloc()
-
-figures = {"boot": heap(), "total": gc.mem_alloc() + gc.mem_free()}
-uarts = [machine.UART(n, 921600, rxbuf=8192) for n in (0, 1)]
-figures["uarts"] = heap() - figures["boot"]
-
-class Line(io.IOBase):
-    '''A socket that is a UART. TLS calls it from within its handshake: there the heap is seen.'''
-
-    peak = 0
-    ports = []  # which UART is for which
-
-    def __init__(self, *_):
-        pass
-    def setblocking(self, _):
-        pass
-    def setsockopt(self, *_):
-        pass
-    def connect(self, address):
-        self._uart = uarts[self.ports.index(address[1])]
-    def readinto(self, buf):
-        self._look()
-        return self._uart.readinto(buf)
-    def write(self, buf):
-        self._look()
-        return self._uart.write(buf)
-    def ioctl(self, request, argument):
-        if request == 3:  # poll
-            return argument & (select.POLLOUT | (select.POLLIN if self._uart.any() else 0))
-        if request == 4:  # close
-            self._uart.deinit()
-        return 0
-    def _look(self):
-        if gc.mem_alloc() > Line.peak:
-            Line.peak = max(Line.peak, heap())
-
-class Sockets:
-    SOCK_STREAM = 1
-    socket = Line
-    @staticmethod
-    def getaddrinfo(host, port, *_):
-        return [(2, 1, 0, "", (host, port))]
-
-class Wlan:
-    def __init__(self, _):
-        pass
-    def isconnected(self):
-        return True
-
-class Radio:
-    STA_IF = 0
-    WLAN = Wlan
-
-# For what the library imports from the firmware below it.
-sys.modules["socket"] = Sockets
-sys.modules["network"] = Radio
+figures = {"boot": boot_bytes, "total": gc.mem_alloc() + gc.mem_free(), "uarts": uarts_bytes}
 
 from iothub import Device
 from iothub.net import publish, tls
@@ -242,7 +186,7 @@ def measure(flash: Path, uarts: tuple[tuple[str, int], tuple[str, int]]) -> dict
         now = time.gmtime()
         moment = (*now[:3], now.tm_wday, *now[3:6], 0)
         board.exec(f"import machine; machine.RTC().datetime({moment})")
-        board.exec(library().translated(_BOARD))
+        board.exec(library().translated(uart_network(8192) + _BOARD))
         ports = ", ".join(str(port) for _, port in uarts)
         code = f"asyncio.run(main({ports}, {APPLICATION_BYTES}))"
         board.exec(code, 150)
