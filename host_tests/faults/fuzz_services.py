@@ -76,7 +76,7 @@ def _shadow_message(dice, shadow):
     if shadow._requests and dice.hits(85):
         request = dice.pick(shadow._requests)
         token = b'"' + request.token.encode() + b'"'
-        kind = b'"update"' if request.update else b'"get"'
+        kind = b'"update"' if request.changes is not None else b'"get"'
     else:
         version = FOREIGN_VERSION
     return _object(

@@ -23,11 +23,11 @@ class TrustsDocuments(Shadow):
 class BelievesForeignAnswers(Shadow):
     """Does not look whose answer it is."""
 
-    def _answered(self, message, payload, is_update):
+    def _answered(self, message, payload):
         for request in self._requests:
-            if (request.update is not None) == is_update:
+            if (request.changes is not None) == (message["type"] == "update"):
                 message["clientToken"] = request.token
-        Shadow._answered(self, message, payload, is_update)
+        Shadow._answered(self, message, payload)
 
 
 class NeverForgets(Shadow):

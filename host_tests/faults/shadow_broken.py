@@ -60,7 +60,7 @@ class GivesUp(DeviceShadow):
 
     def _update_answered(self, request, result, payload):
         super()._update_answered(request, result, payload)
-        if result and self._updates and self._updates[0] is request.update:
+        if result and self._updates and self._updates[0] is request:
             self._updates.pop(0)
 
 

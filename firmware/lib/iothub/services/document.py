@@ -20,20 +20,21 @@ NULL_ANYWHERE = const(2)  # what comes from a server
 def check(value, nulls, depth=0):
     """Raises BadInput unless `value` is JSON, at most 8 levels deep, with nulls (one of the
     constants) where they may be."""
-    if value is None:
-        if nulls == NULL_NOWHERE:
-            raise _bad("an array must not hold null")
-    elif isinstance(value, (dict, list, tuple)):
+    if isinstance(value, (dict, list, tuple)):
         if depth >= _MAX_DEPTH:
             raise _bad("must be at most 8 levels deep")
-        if isinstance(value, dict):
-            for key in value:
-                if not isinstance(key, str):
+        is_dict = isinstance(value, dict)
+        if not is_dict:
+            nulls &= NULL_ANYWHERE
+        for each in value:
+            if is_dict:
+                if not isinstance(each, str):
                     raise _bad("keys must be text")
-                check(value[key], nulls, depth + 1)
-        else:
-            for each in value:
-                check(each, nulls & NULL_ANYWHERE, depth + 1)
+                each = value[each]
+            check(each, nulls, depth + 1)
+    elif value is None:
+        if nulls == NULL_NOWHERE:
+            raise _bad("an array must not hold null")
     elif isinstance(value, float):
         if value - value != 0:
             raise _bad("JSON has no NaN and no infinity")
@@ -103,11 +104,14 @@ def same(a, b):
     """Whether two JSON values are the same; 1, 1.0 and true are not."""
     if type(a) is not type(b):
         return False
-    if isinstance(a, (dict, list)):
+    if isinstance(a, list):
+        a = dict(enumerate(a))
+        b = dict(enumerate(b))
+    if isinstance(a, dict):
         if len(a) != len(b):
             return False
-        for key in a if isinstance(a, dict) else range(len(a)):
-            if (isinstance(a, dict) and key not in b) or not same(a[key], b[key]):
+        for key in a:
+            if key not in b or not same(a[key], b[key]):
                 return False
         return True
     return a == b

@@ -31,7 +31,7 @@ from iothub.services.document import (
     merge,
     same,
 )
-from iothub.services.service import Service, check_step
+from iothub.services.service import Service
 from iothub.timeouts import SHADOW_ANSWER_MS, SHADOW_HANDLER_MS, SHADOW_PAUSE_MS
 
 OFFLINE = const(0)
@@ -39,14 +39,6 @@ GETTING = const(1)
 IDLE = const(2)
 UPDATING = const(3)
 PAUSED = const(4)
-NEXT_STATES = (
-    (GETTING,),
-    (IDLE, UPDATING, PAUSED, OFFLINE),
-    (GETTING, UPDATING, OFFLINE),
-    (GETTING, IDLE, PAUSED, OFFLINE),
-    (GETTING, OFFLINE),
-)
-
 _MAX_REQUESTS = const(10)  # without answer; as the C SDK
 _MAX_UPDATES = const(4)  # gathered changes that cannot be one message
 _MAX_TRIES = const(3)  # of one request, before the service counts as silent
@@ -56,34 +48,25 @@ _MAX_CLEARED = const(32)  # keys of desired cleared one by one in a message
 _WHOLE = ""  # the key under which the handler for the whole is kept; no property is called that
 
 
-class _Update:
-    """Changes to `reported`, and the desired values (by key) that were applied with them. `done`
-    when the server has them, or with an `error` when it is not known to have or get them."""
-
-    done = False
-    error = None
-    conflicts = 0
-
-    def __init__(self, changes, clears):
-        self.changes = changes
-        self.clears = clears
-
-
 class _Request:
-    """A message without its answer. `update` is None for a get; `cleared` are the keys of desired
-    it clears; `version` is what was known when it was sent."""
+    """A get, or with `changes` to `reported` an update, and the desired values (`clears`, by key)
+    that were applied with them. It is `done` when the server took it, with an `error` when nobody
+    knows, or never will. On its way, `cleared` are the keys of desired it clears, and `version` is
+    what was known when it was sent."""
 
     done = False
     error = None
     document = None
-    waited_ms = 0
+    token = ""
     tries = 0
+    waited_ms = 0
+    conflicts = 0
     version = 0
     cleared = ()
 
-    def __init__(self, token, update):
-        self.token = token
-        self.update = update
+    def __init__(self, changes=None, clears=None):
+        self.changes = changes
+        self.clears = clears
 
 
 class Shadow(Service):
@@ -100,8 +83,8 @@ class Shadow(Service):
         self.unmatched = 0
         self._token = "%x-" % driver.random()
         self._count = 0
-        self._requests = []
-        self._running = None  # the request that the state is about
+        self._requests = []  # that are on their way, or will be when connected
+        self._running = None  # the one that the state is about
         self._updates = []  # the first of them is on its way while UPDATING
         self._stale = False  # the document may have changed since it was asked for last
         self._handlers = {}
@@ -125,9 +108,9 @@ class Shadow(Service):
 
         def register(handler):
             self._handlers[key] = handler
-            for each in list(self._handled):
-                if key == _WHOLE or key == each:
-                    del self._handled[each]
+            if key == _WHOLE:
+                self._handled = {}
+            self._handled.pop(key, None)
             self._proceed()
             return handler
 
@@ -148,7 +131,7 @@ class Shadow(Service):
         QueueFull, DeadlineError, ServiceRefused."""
         if len(self._requests) >= _MAX_REQUESTS:
             raise QueueFull("%d shadow requests wait already" % _MAX_REQUESTS, "shadow")
-        request = self._ask(None)
+        request = self._launch(_Request())
         try:
             await self._settled(request)
         finally:
@@ -163,7 +146,7 @@ class Shadow(Service):
             if key in self.desired:
                 clears[key] = copied(self.desired[key])
         if clears:
-            merge(self._handled, clears)
+            self._handled.update(clears)
             await self._settled(self._add({}, clears))
 
     async def _settled(self, waiting):
@@ -175,22 +158,19 @@ class Shadow(Service):
 
     def connected(self):
         if self.state == OFFLINE:
-            self._handled = copied(self._applying or {})
+            self._handled = dict(self._applying or {})
             for update in self._updates:
-                self._handled.update(copied(update.clears))
-            waiting = list(self._requests)
-            self._get()
-            for request in waiting:
+                self._handled.update(update.clears)
+            for request in self._requests:
                 self._send_request(request)
+            self._get()
 
     def closed(self):
-        if self.state != OFFLINE:
-            if self._running is not None:
-                self._requests.remove(self._running)
-                self._running = None
-            self._enter(OFFLINE)
-            for request in self._requests:
-                request.tries = 0
+        self.state = OFFLINE
+        if self._running is not None:
+            self._land(self._running)
+        for request in self._requests:
+            request.tries = 0
 
     def advance(self, elapsed_ms):
         if self._applying is not None:
@@ -224,16 +204,17 @@ class Shadow(Service):
                 if kind == "delta":
                     self._delta(payload)
                 elif kind == "get" or kind == "update":
-                    self._answered(message, payload, kind == "update")
+                    self._answered(message, payload)
             except BadInput:  # what it says is not a document
                 self.malformed += 1
             self._proceed()
 
     # Requests
 
-    def _ask(self, update):
+    def _launch(self, request):
         self._count += 1
-        request = _Request(self._token + str(self._count), update)
+        request.token = self._token + str(self._count)
+        request.tries = 0
         self._requests.append(request)
         if self.state != OFFLINE:
             self._send_request(request)
@@ -241,12 +222,11 @@ class Shadow(Service):
 
     def _send_request(self, request):
         message: dict = {"type": "get", "clientToken": request.token}
-        update = request.update
-        if update is not None:
+        if request.changes is not None:
             state: dict = {}
-            if update.changes:
-                state["reported"] = update.changes
-            cleared = self._clearable(update)
+            if request.changes:
+                state["reported"] = request.changes
+            cleared = self._clearable(request)
             if cleared:
                 # The documents know only null for the whole; keys are the C SDK's.
                 state["desired"] = None
@@ -271,20 +251,25 @@ class Shadow(Service):
                 keys.append(key)
         return keys
 
-    def _end(self, request, error=None):
+    def _land(self, request):
+        """It is no longer on its way."""
         self._requests.remove(request)
-        request.done = True
-        request.error = error
         if request is self._running:
             self._running = None
+
+    def _end(self, request, error=None):
+        """Tells who waits for it."""
+        request.done = True
+        request.error = error
         self._driver.wake()
 
-    def _answered(self, message, payload, is_update):
+    def _answered(self, message, payload):
         token = message.get("clientToken")
         if type(token) is int:  # the documents' example sends a number and gets a text
             token = str(token)
+        is_update = message["type"] == "update"
         for request in self._requests:
-            if request.token == token and (request.update is not None) == is_update:
+            if request.token == token and (request.changes is not None) == is_update:
                 break
         else:
             self.unmatched += 1
@@ -299,62 +284,59 @@ class Shadow(Service):
                 payload = {"state": {}, "version": 0}
             self._take(payload, request.version)
             request.document = payload
+            self._land(request)
             self._end(request)
         else:
             self._fail(request, _refused(result))
 
-    def _update_answered(self, request, result, payload):
-        update = request.update
+    def _update_answered(self, update, result, payload):
         if result == 0:
             version = payload.get("version")
             if type(version) is int and version == self.version + 1:
                 self.version = version
                 merge(self.reported, update.changes)
-                for key in request.cleared:
+                for key in update.cleared:
                     self.desired.pop(key, None)
                     self._handled.pop(key, None)
-            elif version != request.version + 1:
+            elif version != update.version + 1:
                 self._stale = True
             # Else a document came before this answer, and has the changes.
-            self._drop(request, None)
+            self._drop(update)
             if self._clearable(update):
-                self._updates.insert(0, _Update({}, update.clears))
+                self._updates.insert(0, _Request({}, update.clears))
         elif result == SHADOW_VERSION_MISMATCH or result == SHADOW_VERSION_CONFLICT:
             update.conflicts += 1
             try:
-                self._take(payload, request.version)
+                self._take(payload, update.version)
             except BadInput:
                 self._stale = True
             if update.conflicts > _MAX_CONFLICTS:
-                self._fail(request, _refused(result))
+                self._fail(update, _refused(result))
             else:
-                self._end(request)
+                self._land(update)
         elif result in (SHADOW_DATABASE, SHADOW_UPDATE_FAILED, SHADOW_INTERNAL):
-            self._fail(request, _refused(result))
+            self._fail(update, _refused(result))
         else:  # it will never be taken
-            self._drop(request, _refused(result))
+            self._drop(update, _refused(result))
 
-    def _drop(self, request, error):
-        """The update of `request` is over."""
-        update = self._updates.pop(0)
-        update.done = True
-        update.error = error
-        self._end(request)
+    def _drop(self, update, error=None):
+        """The update that is on its way is over."""
+        self._land(update)
+        del self._updates[0]
+        self._end(update, error)
         if error is not None:
             self._driver.report(error)
 
     def _fail(self, request, error):
         """Whoever waits is told. If the state is about it, the shadow pauses; its update stays."""
         is_running = request is self._running
+        self._land(request)
         self._end(request, error)
         if is_running:
-            if request.update is not None:
-                update = self._updates[0]
-                update.done = True
-                update.error = error
-                self._updates[0] = _Update(update.changes, update.clears)
+            if request.changes is not None:
+                self._updates[0] = _Request(request.changes, request.clears)
             self._waited_ms = 0
-            self._enter(PAUSED)
+            self.state = PAUSED
             self._driver.report(error)
             self._driver.keep_time()
 
@@ -390,11 +372,11 @@ class Shadow(Service):
 
     def _get(self):
         self._stale = False
-        self._enter(GETTING)
-        self._running = self._ask(None)
+        self.state = GETTING
+        self._running = self._launch(_Request())
 
     def _add(self, changes, clears, max_updates=_MAX_UPDATES):
-        """Changes for the next update; returns the _Update they are part of."""
+        """Changes for the next update; returns the _Request they are part of."""
         updates = self._updates
         if len(updates) > (self.state == UPDATING):
             last = updates[-1]
@@ -405,39 +387,35 @@ class Shadow(Service):
                 return last
         if len(updates) >= max_updates or not fits(changes):
             raise QueueFull("too much waits to be reported", "shadow")
-        update = _Update(changes, clears)
+        update = _Request(changes, clears)
         updates.append(update)
         self._proceed()
         return update
-
-    def _enter(self, state):
-        if state != self.state:
-            self.state = check_step(NEXT_STATES, self.state, state)
 
     def _proceed(self):
         """Starts what is to be done next, if nothing is on its way."""
         if self._running is None and self.state != OFFLINE and self.state != PAUSED:
             updates = self._updates
             while updates and not (updates[0].changes or self._clearable(updates[0])):
-                updates.pop(0).done = True  # the desired values are gone without it
-                self._driver.wake()
+                self._end(updates.pop(0))  # the desired values are gone without it
             if self._stale:
                 self._get()
             elif updates:
-                self._enter(UPDATING)
-                self._running = self._ask(updates[0])
+                self.state = UPDATING
+                self._running = self._launch(updates[0])
             else:
-                self._enter(IDLE)
+                self.state = IDLE
         self._apply()
 
     # Desired values
 
     def _apply(self):
         """Hands the desired values that are new to their handlers."""
-        # A wish taken back and made again is a new one.
-        for key in list(self._handled):
-            if key not in self.desired:
-                del self._handled[key]
+        handled = {}
+        for key in self._handled:  # a wish taken back and made again is a new one
+            if key in self.desired:
+                handled[key] = self._handled[key]
+        self._handled = handled
         if self._applying or not self._handlers or len(self._updates) > _MAX_UPDATES:
             return
         wanted = {}
@@ -445,8 +423,7 @@ class Shadow(Service):
             value = self.desired[key]
             if key not in self._handled or not same(self._handled[key], value):
                 if key in self._handlers or _WHOLE in self._handlers:
-                    wanted[key] = copied(value)
-                    self._handled[key] = copied(value)
+                    wanted[key] = self._handled[key] = copied(value)
                     # What was applied before no longer holds, should it be desired once more.
                     for update in self._updates:
                         update.clears.pop(key, None)
@@ -457,27 +434,23 @@ class Shadow(Service):
             self._task = self._driver.spawn(self._run_handlers(wanted))
 
     async def _run_handlers(self, wanted):
+        parts: dict = {}  # by the key of their handler
+        for key in wanted:
+            parts.setdefault(key if key in self._handlers else _WHOLE, {})[key] = wanted[key]
         changes = {}
         clears = {}
-        rest = {}
-        for key in wanted:
-            if key in self._handlers and key != _WHOLE:
-                value = copied(wanted[key])
-                try:
-                    applied = await self._run(key, value)
-                    check_changes = {key: value if applied is None else applied}
-                    changes.update(checked_changes(check_changes))
-                    clears[key] = wanted[key]
-                except Exception as e:
-                    self._driver.report(e)
-            else:
-                rest[key] = wanted[key]
-        if rest:
-            values = copied(rest)
+        for key in parts:
+            values = copied(parts[key])
             try:
-                applied = await self._run(_WHOLE, values)
-                changes.update(checked_changes(values if applied is None else applied))
-                clears.update(rest)
+                applied = self._handlers[key](values if key == _WHOLE else values[key])
+                if hasattr(applied, "send"):  # a coroutine
+                    applied = await applied
+                if applied is None:
+                    applied = values
+                elif key != _WHOLE:
+                    applied = {key: applied}
+                changes.update(checked_changes(applied))
+                clears.update(parts[key])
             except Exception as e:
                 self._driver.report(e)
         if self._applying is wanted:  # else it was late, and given up
@@ -488,10 +461,6 @@ class Shadow(Service):
             except QueueFull as e:
                 self._driver.report(e)
             self._proceed()
-
-    async def _run(self, key, value):
-        result = self._handlers[key](value)
-        return await result if hasattr(result, "send") else result
 
 
 def _state(payload):
