@@ -7,15 +7,43 @@ from iothub.services.gateway import (
     COMING,
     LEAVING,
     LOST,
-    NEXT_STATES,
     OFFLINE,
     ONLINE,
     Gateway,
 )
 from iothub.signing import SHA256
 
+from host_tests.unit.iothub import service_driver
 from host_tests.unit.iothub.expect import raises
-from host_tests.unit.iothub.service_driver import IDENTITY, Driver
+from host_tests.unit.iothub.service_driver import IDENTITY
+from host_tests.unit.iothub.state_table import steps
+
+# For each state of a sub-device those that may follow.
+NEXT_STATES = (
+    (COMING,),
+    (ONLINE, OFFLINE, LOST),
+    (LEAVING, OFFLINE, LOST),
+    (ONLINE, OFFLINE),
+    (COMING, OFFLINE),
+)
+met: set = set()
+
+
+class Driver(service_driver.Driver):
+    """Watches that sub-devices keep to the table: each step of theirs wakes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.watched: list = []  # [sub-device, its state]
+
+    def wake(self):
+        for pair in self.watched:
+            sub, before = pair
+            if sub.state != before:
+                assert sub.state in NEXT_STATES[before], (before, sub.state)
+                met.add((before, sub.state))
+                pair[1] = sub.state
+
 
 TOPIC = b"$gateway/operation/PRODUCTID1/dev01"
 ANSWERS = b"$gateway/operation/result/PRODUCTID1/dev01"
@@ -72,6 +100,7 @@ def _gateway(count=0):
     gateway = Gateway(driver, IDENTITY)
     gateway.connected()
     subs = [gateway.sub_device("SUBPRODUCT", "sub%d" % i) for i in range(count)]
+    driver.watched = [[sub, sub.state] for sub in subs]
     return gateway, driver, subs
 
 
@@ -618,15 +647,13 @@ def _step(gateway, driver, sub, following):
         gateway.received(ANSWERS, b'{"type":"unbind_all"}')
 
 
-def test_every_step_of_the_table_is_taken_and_no_other_can_be():
-    for state in range(len(NEXT_STATES)):
-        for following in range(len(NEXT_STATES)):
-            gateway, driver, sub = _sub_in(state)
-            if following in NEXT_STATES[state]:
-                _step(gateway, driver, sub, following)
-                assert sub.state == following, (state, following)
-            else:
-                raises(RuntimeError, sub.enter, following)
+def test_every_step_of_the_table_is_taken_and_no_other():
+    met.clear()
+    for state, following in steps(NEXT_STATES):
+        gateway, driver, sub = _sub_in(state)
+        _step(gateway, driver, sub, following)
+        assert sub.state == following, (state, following)
+    assert met == steps(NEXT_STATES)
 
 
 def test_a_link_that_breaks_ends_leaving_and_coming():

@@ -18,28 +18,27 @@ from iothub.credentials import Identity, Secret
 from iothub.errors import BadInput, IoTHubError, NotConnected, ServiceRefused
 from iothub.loading import let_go
 from iothub.services.codes import GATEWAY_SYSTEM
-from iothub.services.service import Service, check_step
+from iothub.services.service import Service
 from iothub.signing import SHA1
 from iothub.timeouts import GATEWAY_ANSWER_MS
+from iothub.topics import encode
 
 OFFLINE = const(0)
 COMING = const(1)
 ONLINE = const(2)
 LEAVING = const(3)
 LOST = const(4)
-NEXT_STATES = (
-    (COMING,),
-    (ONLINE, OFFLINE, LOST),
-    (LEAVING, OFFLINE, LOST),
-    (ONLINE, OFFLINE),
-    (COMING, OFFLINE),
-)
-
 _MAX_SUB_DEVICES = const(64)
 # Of one request, and of an acknowledgement that names them. 20 devices with the longest names and
 # signatures stay below 6 KB.
 _MAX_DEVICES = const(20)
 _MAX_TRIES = const(3)  # to bring a sub-device back, and to publish for it
+# The states before a request, until its answer, and after it; after a refusal, and when nobody
+# knows the answer.
+_COMES = (OFFLINE, COMING, ONLINE, OFFLINE, OFFLINE)
+_COMES_BACK = (LOST, COMING, ONLINE, OFFLINE, LOST)
+_LEAVES = (ONLINE, LEAVING, OFFLINE, ONLINE, ONLINE)
+_LISTING = b""  # the key of an answer that is not about the sub-devices of its request
 
 
 class SubDevice(Identity):
@@ -58,7 +57,7 @@ class SubDevice(Identity):
 
     def topic(self, name):
         """The full topic (bytes) of a name such as "event"; "$..." stays as it is."""
-        name = name.encode() if isinstance(name, str) else name
+        name = encode(name)
         return name if name.startswith(b"$") else self.prefix + name
 
     async def publish(self, name, payload, qos=1):
@@ -93,7 +92,7 @@ class SubDevice(Identity):
         """For the gateway."""
         driver = self._gateway._driver
         was_online = self.state == ONLINE
-        self.state = check_step(NEXT_STATES, self.state, state)
+        self.state = state
         if state == ONLINE:
             driver.allow(self.prefix)
             for pattern in self._handlers:
@@ -106,19 +105,6 @@ class SubDevice(Identity):
         driver.wake()
 
 
-class _Request:
-    """Waits for the results (int) of its devices, by "PID/DN/" (bytes)."""
-
-    def __init__(self, waiting):
-        self.waiting = waiting
-        self.results = {}
-        self.error = None
-
-    @property
-    def done(self):
-        return self.error is not None or len(self.results) >= len(self.waiting)
-
-
 class Gateway(Service):
     """`links` counts the connections so far, `unmatched` the answers nobody waits for."""
 
@@ -128,8 +114,7 @@ class Gateway(Service):
     def __init__(self, driver, identity):
         super().__init__(driver, identity, b"$gateway/operation", b"$gateway/operation/result")
         self._sub_devices = {}
-        self._requests = {}
-        self._listing = None
+        self._requests = {}  # by type: {"PID/DN/" of a sub-device: result, None before it came}
         self._on_change = None
         self._on_search = None
 
@@ -201,76 +186,67 @@ class Gateway(Service):
     async def online(self, *sub_devices):
         """Brings bound sub-devices online, and again after every reconnect. Raises as unbind();
         NotConnected: the link broke, and they follow on the next one."""
-        _raise_refused("online", await self._bring(sub_devices, OFFLINE))
+        for sub_device in sub_devices:
+            self._sub_devices[sub_device.prefix] = sub_device
+            if sub_device.state == LOST:
+                sub_device.enter(OFFLINE)
+        _raise_refused("online", await self._move("online", sub_devices, _COMES))
 
     async def offline(self, *sub_devices):
         """Takes sub-devices offline. Raises as unbind()."""
-        refused = {}
         for sub_device in sub_devices:
             if sub_device.state == LOST:
                 sub_device.enter(OFFLINE)
-        for batch in _batches([each for each in sub_devices if each.state == ONLINE]):
-            for sub_device in batch:
-                sub_device.enter(LEAVING)
-            results: dict = {}
-            try:
-                results = await self._request("offline", batch)
-            finally:
-                for sub_device in batch:
-                    code = results.get(sub_device.prefix, GATEWAY_SYSTEM)
-                    if sub_device.state == LEAVING:  # else the link broke, or it was unbound
-                        sub_device.enter(ONLINE if code else OFFLINE)
-                    refused[sub_device.prefix] = code
-        _raise_refused("offline", refused)
+        _raise_refused("offline", await self._move("offline", sub_devices, _LEAVES))
 
     async def describe(self):
         """The Identity of every sub-device that is bound. Raises DeadlineError."""
-        self._listing = None
-        await self._request("describe_sub_devices", None)
-        return self._listing
+        return (await self._request("describe_sub_devices", None))[_LISTING]
 
     # Requests
 
     async def _request(self, kind, sub_devices, entries=None):
         """{prefix: result} of the answer. Without `sub_devices` the request names none."""
         driver = self._driver
-        await driver.until(lambda: self.is_connected and kind not in self._requests)
+        requests = self._requests
+        await driver.until(lambda: self.is_connected and kind not in requests)
         message: dict = {"type": kind}
-        waiting: tuple = (b"",)
+        results: dict = {_LISTING: None}
         if sub_devices is not None:
-            waiting = tuple([each.prefix for each in sub_devices])
-            if entries is None:
-                entries = [_entry(each) for each in sub_devices]
-            message["payload"] = {"devices": entries}
-        request = _Request(waiting)
-        self._requests[kind] = request
+            results = dict([(each.prefix, None) for each in sub_devices])
+            message["payload"] = {"devices": entries or [_entry(each) for each in sub_devices]}
+        requests[kind] = results
         try:
             self._send(message)
-            await driver.until(lambda: request.done, GATEWAY_ANSWER_MS)
+            await driver.until(
+                lambda: requests.get(kind) is not results or None not in results.values(),
+                GATEWAY_ANSWER_MS,
+            )
+            if requests.get(kind) is not results:
+                raise NotConnected("the link broke; nobody knows the answer", "gateway")
         finally:
-            del self._requests[kind]
+            if requests.get(kind) is results:
+                del requests[kind]
             driver.wake()
-        if request.error is not None:
-            raise request.error
-        return request.results
+        return results
 
-    async def _bring(self, sub_devices, unanswered):
-        """{prefix: result} of "online". Those without an answer that counts become `unanswered`,
-        a state."""
+    async def _move(self, kind, sub_devices, way):
+        """{prefix: result} of a request that takes sub-devices along a `way` (see _COMES), those
+        that are where it begins."""
+        start, through, end, refused, unknown = way
         all_results = {}
-        for batch in _batches([each for each in sub_devices if each.state in (OFFLINE, LOST)]):
+        for batch in _batches([each for each in sub_devices if each.state == start]):
             for sub_device in batch:
-                self._sub_devices[sub_device.prefix] = sub_device
-                sub_device.enter(COMING)
+                sub_device.enter(through)
             results: dict = {}
             try:
-                results = await self._request("online", batch)
+                results = await self._request(kind, batch)
             finally:
                 for sub_device in batch:
                     code = results.get(sub_device.prefix, GATEWAY_SYSTEM)
-                    if sub_device.state == COMING:  # else the link broke, or it was unbound
-                        state = unanswered if code == GATEWAY_SYSTEM else OFFLINE
-                        sub_device.enter(state if code else ONLINE)
+                    if sub_device.state == through:  # else the link broke, or it was unbound
+                        state = unknown if code == GATEWAY_SYSTEM else refused
+                        sub_device.enter(state if code else end)
             all_results.update(results)
         return all_results
 
@@ -281,7 +257,7 @@ class Gateway(Service):
             if not lost or links != self.links:
                 return
             try:
-                _raise_refused("online", await self._bring(lost, LOST))
+                _raise_refused("online", await self._move("online", lost, _COMES_BACK))
             except IoTHubError as e:
                 self._driver.report(e)
 
@@ -290,17 +266,13 @@ class Gateway(Service):
     def connected(self):
         super().connected()
         self.links += 1
-        for sub_device in self._sub_devices.values():
-            if sub_device.state == LOST:
-                self._driver.spawn(self._bring_back())
-                break
+        self._driver.spawn(self._bring_back())
         self._driver.wake()
 
     def closed(self):
         if self.is_connected:
             super().closed()
-            for request in self._requests.values():
-                request.error = NotConnected("the link broke; nobody knows the answer", "gateway")
+            self._requests.clear()
             for sub_device in self._sub_devices.values():
                 if sub_device.state == LEAVING:
                     sub_device.enter(OFFLINE)
@@ -326,16 +298,15 @@ class Gateway(Service):
         if kind == "unbind_all":
             self._send({"type": kind, "payload": {"result": 0}})
             return self._changed(False, list(self._sub_devices.values()))
-        request = self._requests.get(kind)
-        if request is None:
+        results = self._requests.get(kind)
+        if results is None:
             self.unmatched += 1
-        elif kind == "describe_sub_devices":
-            self._listing = [identity for identity, _ in self._entries(body)]
-            request.results[b""] = 0
+        elif _LISTING in results:
+            results[_LISTING] = [identity for identity, _ in self._entries(body)]
         else:
             for identity, result in self._entries(body):
-                if identity.prefix in request.waiting and type(result) is int:
-                    request.results[identity.prefix] = result
+                if identity.prefix in results and type(result) is int:
+                    results[identity.prefix] = result
         self._driver.wake()
         return None
 
@@ -356,14 +327,14 @@ class Gateway(Service):
     def _change(self, status, entries):
         # The documents' acknowledgement and the C SDK's in one.
         message: dict = {"type": "change", "result": 0}
+        identities = [identity for identity, _ in entries]
         if len(entries) <= _MAX_DEVICES:
-            devices = []
-            for identity, _ in entries:
-                devices.append(_entry(identity))
-                devices[-1]["result"] = 0
+            devices = [_entry(identity) for identity in identities]
+            for device in devices:
+                device["result"] = 0
             message["payload"] = {"status": status, "devices": devices}
         self._send(message)
-        return self._changed(status != 0, [identity for identity, _ in entries])
+        return self._changed(status != 0, identities)
 
     def _changed(self, bound, identities):
         if not bound:
