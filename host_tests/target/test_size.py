@@ -1,18 +1,26 @@
 """The engine of `make size`, on modules whose cost is known beforehand."""
 
+import ast
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from host_tests.conftest import requires
-from tools.pico import BoardError
+from tools.hub.app import Hub
+from tools.hub.config import LOOPBACK, HubConfig
+from tools.pico import BoardError, EmulatedPico, flash_image
 from tools.size.__main__ import DOCS, main
-from tools.size.library_files import compiled
+from tools.size.library_files import compiled, library_files
 from tools.size.measurement import Costs, measure
-from tools.size.plan import Group
+from tools.size.plan import FOLDER, Group
 from tools.size.report import over_limit
+from tools.size.stage import PROGRAMS, Stage
 
 pytestmark = requires("node", "npm")
+
+KIB = 1024
 
 _SMALL = b"def nothing():\n    pass\n"
 _LARGE = b"TABLE = bytes(4096)\n"
@@ -107,6 +115,73 @@ def test_a_limit_for_an_operation_that_is_not_there_is_told(tmp_path):
     probe = compiled_probe(tmp_path, b"OPERATIONS = ()\nALLOCATIONS = (('gone', 0),)\n")
     with pytest.raises(ValueError, match="gone"):
         measure({}, [], {"sample": probe})
+
+
+_PEAK = """
+import gc, time
+from array import array
+from peak import Peak
+
+def passing(size):
+    kept = bytearray(size)
+    time.sleep_ms(50)
+    del kept
+    time.sleep_ms(50)
+
+def littering():
+    for _ in range(200):
+        bytearray(100)
+
+def keeping():
+    global kept
+    kept = bytearray(2000)
+
+figures = []
+for work in (lambda: passing(5000), littering, keeping):
+    with Peak() as peak:
+        work()
+    figures.append((peak.bytes, peak.kept_bytes))
+print(figures)
+"""
+
+
+def test_a_peak_is_what_was_held_and_no_garbage():
+    module = compiled(FOLDER / "board/peak.py")
+    with EmulatedPico() as board:
+        board.exec(f"with open('peak.mpy', 'wb') as file: file.write({module!r})")
+        passing, littering, keeping = ast.literal_eval(board.exec(_PEAK).decode())
+    assert 5000 <= passing[0] < 5500 and abs(passing[1]) < 200
+    assert littering[0] < 700, "garbage of 20,000 bytes"
+    assert 2000 <= keeping[1] <= keeping[0] < 2500
+
+
+def test_the_scene_of_a_session_plays(tmp_path):
+    """Roughly, as the collector runs seldom; `make size` has it exactly."""
+
+    async def scenario() -> list[tuple[str, int, int]]:
+        async with Hub(HubConfig(mqtt_port=0, tls_port=0, api_port=0)) as hub:
+            stage = Stage(hub)
+            acting = asyncio.create_task(stage.act())
+            flash = tmp_path / "flash.bin"
+            flash.write_bytes(flash_image({**library_files(), **stage.flash_files()}))
+            with EmulatedPico(flash=flash, uart0=(LOOPBACK, hub.mqtt_port)) as board:
+                code = f"""
+import sys
+sys.path.append({PROGRAMS!r})
+import peak
+peak.least_garbage_bytes = 4096
+peak.run("session", {hub.mqtt_port})
+"""
+                printed = await asyncio.to_thread(board.exec, code, 100)
+            acting.cancel()
+            rows: list[tuple[str, int, int]] = json.loads(printed)
+            return rows
+
+    peaks = {name: peak_bytes for name, peak_bytes, _ in asyncio.run(scenario())}
+    assert len(peaks) == 6
+    # The buffer; with the collector's leave, one kilobyte more and its garbage.
+    assert 15 * KIB < peaks["16 KiB received, as a view"] <= 17 * KIB + 4 * KIB
+    assert 16 * KIB < peaks["16 KiB received, as a copy"] <= 17 * KIB + 4 * KIB
 
 
 @pytest.mark.sweep

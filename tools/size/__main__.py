@@ -6,13 +6,25 @@ from pathlib import Path
 
 from tools.bytecode import CompileError
 from tools.fetch.errors import FetchError
+from tools.ota.errors import OtaError
 from tools.pico import BoardError, EmulatorError
+from tools.size.at_once import NotUnderstood
 from tools.size.comparison import differences
 from tools.size.library_files import BytecodeVersionError, library_files, loading_order
 from tools.size.measurement import measure, together
-from tools.size.plan import read_everything, read_groups, read_probes
+from tools.size.peaks import measure_peaks
+from tools.size.plan import read_at_once, read_everything, read_groups, read_probes
 from tools.size.report import as_json, as_markdown, over_limit
 
+ERRORS = (
+    BoardError,
+    BytecodeVersionError,
+    CompileError,
+    EmulatorError,
+    FetchError,
+    NotUnderstood,
+    OtaError,
+)
 # The cost table that tests compare with.
 DOCS = Path(__file__).parents[2] / "docs" / "cost.md"
 
@@ -42,10 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"size: reading the committed report: {error}", file=sys.stderr)
             return 1
     try:
+        files = library_files()
         modules = loading_order()
-        costs = measure(library_files(), read_groups(), read_probes(), modules)
+        groups = [*read_groups(), read_at_once(modules)]
+        costs = measure(files, groups, read_probes(), modules)
         costs.groups.append(together(read_everything(), costs.modules))
-    except (BoardError, EmulatorError, CompileError, BytecodeVersionError, FetchError) as error:
+        costs.peaks.extend(measure_peaks(files))
+    except ERRORS as error:
         print(f"size: {error}", file=sys.stderr)
         return 1
     markdown = as_markdown(costs) + "\n"

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tools.pico import EmulatedPico, flash_image
 from tools.size.library_files import compiled
+from tools.size.peaks import PeakCost
 from tools.size.plan import FOLDER, Group
 
 LIBRARY = "/lib/"
@@ -72,6 +73,7 @@ class Costs:
     modules: list[ModuleCost]
     operations: list[OperationCost]
     ratios: list[Ratio]
+    peaks: list[PeakCost] = field(default_factory=list)
 
 
 def measure(

@@ -4,65 +4,83 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from tools.size import words
 from tools.size.measurement import Costs
+from tools.size.peers import read_peers
 
-INTRODUCTION = """\
-Measured by `make size` on the emulated Pico W (RP2040 at 125 MHz) with the stock image: {image}.
-Heap is the difference of `gc.mem_alloc()` after `gc.collect()`, from .mpy files. Times are
-simulated, the least of 20 runs, each after `gc.collect()`; allocated is what one run leaves
-behind, in bytes."""
-INTRODUCTION_ZH = """\
-由 `make size` 在仿真的 Pico W（RP2040，125 MHz）上用官方镜像测得：{image}。
-堆是 `gc.collect()` 之后 `gc.mem_alloc()` 的差值，代码来自 .mpy 文件。
-时间是模拟时间，20 次中最短的一次，每次都在 `gc.collect()` 之后；
-“分配”是一次运行后留下的字节数。"""
-MODULES = """\
-Each file with what it adds to those above it. Files whose name is all they have, so that an import
-of the sources finds what lies elsewhere, and the texts of errors, are not in it."""
-MODULES_ZH = """\
-每个文件在其上方各文件之外增加的开销。
-不含只有名字的文件（按源码写的 import 由此找到别处的内容）和错误文本。"""
-_CHINESE = {
-    "What it costs on an RP2040": "RP2040 上的开销",
-    "Heap": "堆",
-    "Modules": "模块",
-    "Operations": "操作",
-    "Ratios": "比值",
-    "Bytecode": "字节码",
-    "modules": "模块",
-    "heap after import": "导入后的堆",
-    "limit": "上限",
-    "heap of its objects": "其对象的堆",
-    "module": "模块",
-    "heap": "堆",
-    "operation": "操作",
-    "allocated": "分配",
-    "operation / reference": "操作 / 参照",
-    "times": "倍数",
-    "files": "文件",
-    "bytes": "字节",
-}
+Table = tuple[list[str], list[list[object]]]
+
+# To which side the columns of a table lean: a name, then figures.
+_FIGURES = "lr"
 
 
 def as_markdown(costs: Costs, chinese: bool = False) -> str:
-    """Returns tables with one figure a cell, in bytes or microseconds."""
+    """Returns tables with one figure a cell, the unit in the head of its column."""
+    language = int(chinese)
 
-    def table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> str:
-        words = _CHINESE if chinese else {}
-        return _table(words.get(title, title), [words.get(c, c) for c in columns], rows)
+    def section(
+        names: tuple[tuple[str, str], ...],
+        columns: list[str],
+        rows: Sequence[Sequence[object]],
+        note: tuple[str, str] = ("", ""),
+        sides: str = _FIGURES,
+    ) -> str:
+        heads = [words.CHINESE[column] if chinese else column for column in columns]
+        parts = [f"## {names[0][language]}", note[language], _table(heads, rows, sides)]
+        return "\n\n".join(part for part in parts if part)
 
-    groups = [
+    contents = "\n".join(
+        f"- [{title[language]}](#{title[language].lower().replace(' ', '-')}): {about[language]}"
+        for title, about in words.SECTIONS
+    )
+    return "\n\n".join(
+        [
+            f"# {words.TITLE[language]}",
+            words.OTHER[language],
+            words.INTRODUCTION[language].format(image=costs.image),
+            contents,
+            section(words.HEAP, *_heap(costs), words.HEAP_NOTE),
+            section(words.MODULES, *_modules(costs), words.MODULES_NOTE),
+            section(words.PEAKS, *_peaks(costs), words.PEAKS_NOTE),
+            section(words.OPERATIONS, *_operations(costs), words.OPERATIONS_NOTE),
+            section(words.RATIOS, *_ratios(costs)),
+            section(words.BYTECODE, ["files", "bytes"], [["all", sum(costs.mpy_files.values())]]),
+            section(words.PEERS, *_peers(costs, language), words.PEERS_NOTE, "llrrl"),
+        ]
+    )
+
+
+def _heap(costs: Costs) -> Table:
+    columns = ["heap after import (bytes)", "limit (bytes)", "heap of its objects (bytes)"]
+    rows: list[list[object]] = [
         [
             cost.group.name,
             cost.import_heap_bytes,
             _limit(cost.group.heap_limit_bytes),
-            cost.setup_heap_bytes,
+            cost.setup_heap_bytes if cost.group.setup else "",
             cost.mpy_bytes,
             _limit(cost.group.mpy_limit_bytes),
         ]
         for cost in costs.groups
     ]
-    operations = [
+    return ["modules", *columns, ".mpy (bytes)", "limit (bytes)"], rows
+
+
+def _modules(costs: Costs) -> Table:
+    rows: list[list[object]] = [[c.name, c.heap_bytes, c.mpy_bytes] for c in costs.modules]
+    return ["module", "heap (bytes)", ".mpy (bytes)"], rows
+
+
+def _peaks(costs: Costs) -> Table:
+    rows: list[list[object]] = [
+        [peak.name, peak.peak_bytes, _limit(peak.limit_bytes), peak.kept_bytes]
+        for peak in costs.peaks
+    ]
+    return ["work", "peak (bytes)", "limit (bytes)", "kept (bytes)"], rows
+
+
+def _operations(costs: Costs) -> Table:
+    rows: list[list[object]] = [
         [
             operation.name,
             operation.microseconds,
@@ -71,35 +89,34 @@ def as_markdown(costs: Costs, chinese: bool = False) -> str:
         ]
         for operation in costs.operations
     ]
-    ratios = [
+    return ["operation", "time (µs)", "allocated (bytes)", "limit (bytes)"], rows
+
+
+def _ratios(costs: Costs) -> Table:
+    rows: list[list[object]] = [
         [f"{ratio.name} / {ratio.reference}", f"{ratio.value:.3f}", f"≤ {ratio.limit:g}"]
         for ratio in costs.ratios
     ]
-    modules = [[cost.name, cost.heap_bytes, cost.mpy_bytes] for cost in costs.modules]
-    heap_columns = [
-        "modules",
-        "heap after import",
-        "limit",
-        "heap of its objects",
-        ".mpy",
-        "limit",
-    ]
-    title = "What it costs on an RP2040"
-    introduction = INTRODUCTION_ZH if chinese else INTRODUCTION
-    other = "[English](cost.md)" if chinese else "[中文](cost.zh-CN.md)"
-    return "\n\n".join(
+    return ["operation / reference", "times", "limit"], rows
+
+
+def _peers(costs: Costs, language: int) -> Table:
+    rows: list[list[object]] = [
         [
-            "# " + (_CHINESE[title] if chinese else title),
-            other,
-            introduction.format(image=costs.image),
-            table("Heap", heap_columns, groups),
-            table("Modules", ["module", "heap", ".mpy"], modules),
-            MODULES_ZH if chinese else MODULES,
-            table("Operations", ["operation", "µs", "allocated", "limit"], operations),
-            table("Ratios", ["operation / reference", "times", "limit"], ratios),
-            table("Bytecode", ["files", "bytes"], [["all", sum(costs.mpy_files.values())]]),
+            cost.group.peer,
+            cost.group.name,
+            f"{cost.import_heap_bytes} B",
+            f"{cost.mpy_bytes} B",
+            words.THIS_RUN[language],
         ]
-    )
+        for cost in costs.groups
+        if cost.group.peer
+    ]
+    rows += [
+        [peer.name, peer.what[language], peer.heap, peer.code, peer.source]
+        for peer in read_peers()
+    ]
+    return ["library", "what", "heap or RAM", "code", "source"], rows
 
 
 def as_json(costs: Costs) -> str:
@@ -117,6 +134,9 @@ def over_limit(costs: Costs) -> list[str]:
         ):
             if limit is not None and value > limit:
                 found.append(f"{cost.group.name}: {what} is {value} bytes, limit {limit}")
+    for peak in costs.peaks:
+        if peak.limit_bytes is not None and peak.peak_bytes > peak.limit_bytes:
+            found.append(f"{peak.name}: {peak.peak_bytes} bytes at peak, limit {peak.limit_bytes}")
     for operation in costs.operations:
         limit = operation.allocation_limit_bytes
         if limit is None or operation.allocated_bytes is None:
@@ -138,8 +158,9 @@ def _limit(value: int | None) -> str:
     return "" if value is None else f"≤ {value}"
 
 
-def _table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [f"## {title}", "", f"| {' | '.join(columns)} |"]
-    lines.append(f"|---|{'---:|' * (len(columns) - 1)}")
+def _table(columns: list[str], rows: Sequence[Sequence[object]], sides: str) -> str:
+    """`sides` has "l" or "r" for each column, and its last for all that follow."""
+    ruler = ["---" if side == "l" else "---:" for side in sides.ljust(len(columns), sides[-1])]
+    lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(ruler)}|"]
     lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
     return "\n".join(lines)

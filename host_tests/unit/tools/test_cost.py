@@ -20,15 +20,15 @@ def table() -> str:
 
 
 def of_modules(table: str) -> str:
-    (rows,) = re.findall(r"^## Modules\n(.*?)\n\n[^|]", table, re.M | re.S)
+    (rows,) = re.findall(r"^## Modules\n(.*?)\n\n#", table, re.M | re.S)
     return "## Modules\n" + re.sub(r"^\| (\S+) \| \d+ \|", r"| \1 |", rows, flags=re.M).replace(
-        "| module | heap |", "| module |"
+        "| module | heap (bytes) |", "| module |"
     )
 
 
 def measured() -> str:
     files = library_files()
-    rows = ["## Modules", "", "| module | .mpy |", "|---|---:|"]
+    rows = ["## Modules", "", "| module | .mpy (bytes) |", "|---|---:|"]
     for name in loading_order():
         base = "/lib/" + name.replace(".", "/")
         content = files.get(base + ".mpy") or files[base + "/__init__.mpy"]

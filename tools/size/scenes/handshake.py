@@ -1,0 +1,44 @@
+# mypy: ignore-errors
+# (runs on the board, with the board's modules)
+"""TLS with the hub, each way: context, trust anchor and own certificate included."""
+
+import time
+
+import machine
+import uarts
+from iothub.net import tls
+from peak import Peak, heap_in_use
+
+_GARBAGE_BYTES = 1024  # C collects its own; it allocates some thousand times
+_PINGREQ = b"\xc0\x00"
+_TIMEOUT_MS = 30_000  # simulated
+
+
+def run(tcp_port, port, moment):
+    machine.RTC().datetime(moment)
+    uarts.use(tcp_port, port)
+    _shake_hands(port, False)  # what stays for good is there then
+    return [
+        ("TLS handshake, EC, server verified", _shake_hands(port, False)),
+        ("TLS handshake, EC, mutual", _shake_hands(port, True)),
+    ]
+
+
+def _shake_hands(port, is_mutual):
+    line = uarts.Line()
+    line.connect((None, port))
+    start_bytes = heap_in_use()
+    own = None, None
+    if is_mutual:
+        own = [tls.read_der(name, "certificate") for name in ("/crt.der", "/key.der")]
+    security = tls.Certificates(tls.load_anchors("/trust"), *own)
+    own = None
+    # Looks whether there is room first, by taking it: no look at that.
+    stream = security.wrap(line, "127.0.0.1")
+    with Peak(_GARBAGE_BYTES, start_bytes) as peak:
+        start_ms = time.ticks_ms()
+        while stream.write(_PINGREQ) is None:
+            if time.ticks_diff(time.ticks_ms(), start_ms) > _TIMEOUT_MS:
+                raise OSError("the hub ended the handshake, which a UART cannot tell")
+            time.sleep_ms(1)
+    return peak
