@@ -52,15 +52,14 @@ def header_size(buf, have):
     there; 2 while that cannot be said yet. Raises ProtocolError for what no server sends."""
     if have < 2:
         return 2
-    opcode = buf[0] & 15
-    length = buf[1] & 127
-    if buf[0] & 0x70 or buf[1] & 0x80:
+    first = buf[0]
+    length = buf[1]
+    opcode = first & 15
+    if first & 0x70 or length & 0x80:
         raise ProtocolError("websocket: reserved bits or a masked frame")
-    if opcode > BINARY and (opcode < CLOSE or opcode > PONG):
-        raise ProtocolError("websocket: opcode %d" % opcode)
-    if opcode == TEXT:
-        raise ProtocolError("websocket: a text frame, which MQTT has not")
-    if opcode >= CLOSE and (length > MAX_CONTROL_BYTES or not buf[0] & 0x80):
+    if opcode not in (CONTINUATION, BINARY, CLOSE, PING, PONG):
+        raise ProtocolError("websocket: opcode %d, which MQTT has not" % opcode)
+    if opcode >= CLOSE and (length > MAX_CONTROL_BYTES or first < 0x80):
         raise ProtocolError("websocket: a control frame that is long or fragmented")
     return 2 if length < 126 else 4 if length == 126 else 10
 
@@ -68,12 +67,10 @@ def header_size(buf, have):
 def payload_size(buf):
     """The payload length a complete header tells. Raises ProtocolError over 31 bits."""
     length = buf[1] & 127
-    if length == 126:
-        return buf[2] << 8 | buf[3]
-    if length == 127:
-        if buf[2] or buf[3] or buf[4] or buf[5] or buf[6] & 0x80:
+    if length > 125:
+        length = int.from_bytes(buf[2 : 4 if length == 126 else 10], "big")
+        if length >> 31:
             raise ProtocolError("websocket: a frame over 2 GiB")
-        return int.from_bytes(buf[6:10], "big")
     return length
 
 

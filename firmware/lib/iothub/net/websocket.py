@@ -44,15 +44,19 @@ class WebSocketStream:
             return False
         head = self._head
         while not head.endswith(b"\r\n\r\n"):
-            # One byte at a time: what follows the head is frames already.
+            code = None
             try:
+                # One byte at a time: what follows the head is frames already.
                 byte = self.source.read(1)
             except OSError as e:
-                raise _refused(e.errno)
+                byte = b""
+                code = e.errno
             if byte is None:
                 return False
             if not byte:
-                raise _refused()
+                raise LinkError(
+                    "closed by the server during the WebSocket handshake", CONNECT, code
+                )
             head.extend(byte)
             if len(head) > MAX_HEAD_BYTES:
                 raise ProtocolError("websocket: the answer is too long")
@@ -126,29 +130,29 @@ class WebSocketStream:
         while True:
             if self._opcode >= codec.CLOSE:
                 if not self._read_control():
-                    return False
-                if self._closed:
-                    return True
+                    return self._closed
                 continue
-            size = codec.header_size(self._frame, self._frame_have)
-            while self._frame_have < size:
-                count = self.source.readinto(memoryview(self._frame)[self._frame_have : size])
+            frame = self._frame
+            while True:
+                size = codec.header_size(frame, self._frame_have)
+                if self._frame_have == size:
+                    break
+                count = self.source.readinto(memoryview(frame)[self._frame_have : size])
                 if count is None:
                     return False
                 if not count:
                     self._closed = True
                     return True
                 self._frame_have += count
-                size = codec.header_size(self._frame, self._frame_have)
-            opcode = self._frame[0] & 15
+            opcode = frame[0] & 15
             if opcode < codec.CLOSE and (opcode == codec.CONTINUATION) != self._in_message:
                 raise ProtocolError("websocket: a fragment out of order")
             self._opcode = opcode
-            self._left = codec.payload_size(self._frame)
+            self._left = codec.payload_size(frame)
             if opcode >= codec.CLOSE:
                 self._control = bytearray()
                 continue
-            self._in_message = not self._frame[0] & 0x80
+            self._in_message = frame[0] < 0x80
             if self._left:
                 return True
             self._end_frame()
@@ -156,11 +160,9 @@ class WebSocketStream:
     def _read_control(self):
         while self._left:
             part = self.source.read(self._left)
-            if part is None:
-                return False
             if not part:
-                self._closed = True
-                return True
+                self._closed = part is not None
+                return False
             self._control.extend(part)
             self._left -= len(part)
         opcode = self._opcode
@@ -176,7 +178,3 @@ class WebSocketStream:
     def _end_frame(self):
         self._opcode = -1
         self._frame_have = 0
-
-
-def _refused(code=None):
-    return LinkError("closed by the server during the WebSocket handshake", CONNECT, code)
