@@ -31,10 +31,6 @@ _HOME = {
 }
 
 
-def join(device):
-    return Services(device)
-
-
 class Services:
     """The driver that service.py describes."""
 
@@ -46,6 +42,7 @@ class Services:
         self.allow = device.profile.prefixes.append
         self.forbid = device.profile.prefixes.remove
         self.now_s = device.clock.now_s
+        self.spawn = asyncio.create_task
         self._session = session
         self._identity = device.identity
         self._tell = device.tell
@@ -56,9 +53,10 @@ class Services:
 
     def load(self, name):
         """A service by its name. Raises AttributeError."""
-        if name not in _HOME:
+        home = _HOME.get(name)
+        if home is None:
             raise AttributeError(name)
-        module, class_name = _HOME[name]
+        module, class_name = home
         loaded = __import__("iothub.services." + module, None, None, (class_name,))
         return self.run(getattr(loaded, class_name)(self, self._identity))
 
@@ -127,9 +125,6 @@ class Services:
         self._changed.set()
         self._changed.clear()
 
-    def spawn(self, coroutine):
-        return asyncio.create_task(coroutine)
-
     def report(self, error):
         what = SERVICE_FAILED if isinstance(error, IoTHubError) else HANDLER_FAILED
         try:
@@ -139,3 +134,6 @@ class Services:
 
     def random(self):
         return getrandbits(30)
+
+
+join = Services

@@ -30,7 +30,7 @@ def check(value, nulls, depth=0):
             if is_dict:
                 if not isinstance(each, str):
                     raise _bad("keys must be text")
-                each = value[each]
+                each = value[each]  # type: ignore[call-overload]
             check(each, nulls, depth + 1)
     elif value is None:
         if nulls == NULL_NOWHERE:

@@ -11,20 +11,13 @@ reported.
 
 from iothub.compat import const
 from iothub.errors import BadInput, IoTHubError
-from iothub.services.service import Service, check_step
+from iothub.services.service import Service
 from iothub.timeouts import RRPC_AIM_MS, RRPC_LIMIT_MS
 
 RUNNING = const(0)
 LATE = const(1)
 ANSWERING = const(2)
 DONE = const(3)
-NEXT_STATES = (
-    (LATE, ANSWERING, DONE),
-    (ANSWERING, DONE),
-    (DONE,),
-    (),
-)
-
 _MAX_CALLS = const(8)  # at once
 _MAX_RECENT = const(32)  # process ids remembered, so that a duplicate is not answered again
 _MAX_PROCESS_ID_BYTES = const(64)  # the vendor's have 16 at most
@@ -38,9 +31,6 @@ class _Call:
 
     def __init__(self, process_id):
         self.process_id = process_id
-
-    def enter(self, state):
-        self.state = check_step(NEXT_STATES, self.state, state)
 
 
 class Rrpc(Service):
@@ -72,9 +62,7 @@ class Rrpc(Service):
         if process_id in self._recent:
             self.duplicates += 1
             return
-        self._recent.append(process_id)
-        if len(self._recent) > _MAX_RECENT:
-            self._recent.pop(0)
+        self._recent = self._recent[1 - _MAX_RECENT :] + [process_id]
         if self._handler is None:
             self._report("no handler for a call")
         elif len(self._calls) >= _MAX_CALLS:
@@ -101,15 +89,14 @@ class Rrpc(Service):
     def _answer(self, call, answer):
         if call.state == DONE:
             return
-        if answer is None:
-            answer = b""
-        elif isinstance(answer, str):
+        answer = b"" if answer is None else answer
+        if isinstance(answer, str):
             answer = answer.encode()
-        elif not isinstance(answer, (bytes, bytearray, memoryview)):
+        if not isinstance(answer, (bytes, bytearray, memoryview)):
             raise BadInput("answer", "must be bytes or str")
         call.task = None
         call.answer = answer
-        call.enter(ANSWERING)
+        call.state = ANSWERING
         self._try_to_send(call)
 
     def _try_to_send(self, call):
@@ -121,7 +108,7 @@ class Rrpc(Service):
 
     def _end(self, call, error=None):
         if call.state != DONE:
-            call.enter(DONE)
+            call.state = DONE
             self._calls.remove(call)
             if error is not None:
                 self._driver.report(error)
@@ -137,7 +124,7 @@ class Rrpc(Service):
             elif call.state == ANSWERING:
                 self._try_to_send(call)
             elif call.state == RUNNING and call.age_ms >= RRPC_AIM_MS:
-                call.enter(LATE)
+                call.state = LATE
                 self._report("the handler of a call is late")
         return bool(self._calls)
 
