@@ -71,11 +71,12 @@ class DeviceOta(service.Ota):
         if self.state == service.BURNING:
             if error:
                 self.save(kept.REFUSED)
+            record = self.record
             try:
                 await self.finish(error)
             except DeadlineError as e:
                 self._driver.report(e)
-            if not error:
+            if not error and self.record is record:  # else the next version is on its way
                 self.forget()
 
     def on_installed(self, handler):
