@@ -3,9 +3,9 @@ drives them, without sockets and without waiting."""
 
 from iothub.errors import IoTHubError, LoginRefused, QueueFull
 from iothub.mqtt import engine as mqtt
-from iothub.mqtt.backoff import Backoff, after_refusal
+from iothub.mqtt.backoff import Backoff
 from iothub.mqtt.engine import Engine
-from iothub.timeouts import STABLE_MS, TICK_MS
+from iothub.timeouts import REFUSED_FIRST_MS, REFUSED_LAST_MS, STABLE_MS, TICK_MS
 
 KEEPALIVE_S = 240
 # Nobody waits for an idle engine but its keepalive.
@@ -37,7 +37,7 @@ class VirtualDevice:
         self.engine = self.engine_class(self, self._new_queue(), KEEPALIVE_S, False)
         self.engine.subscribe(self._topic, 1, None)
         self._backoff = self.backoff_class(self._random_below)
-        self._refusal_backoff = after_refusal(self._random_below)
+        self._refusal_backoff = Backoff(self._random_below, REFUSED_FIRST_MS, REFUSED_LAST_MS)
         self._ticked_ms = self._agenda.now_ms
         self._online_ms = 0
         self._connect(self._attempt)

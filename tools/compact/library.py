@@ -39,12 +39,7 @@ def stripped(tree: ast.Module) -> ast.Module:
     the imports that only annotations use."""
     before = _names(tree)
     tree = _Stripper().visit(tree)
-    in_annotations = before - _names(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            aliases = [a for a in node.names if (a.asname or a.name) not in in_annotations]
-            node.names = aliases or node.names
-    return ast.fix_missing_locations(tree)
+    return ast.fix_missing_locations(_WithoutImports(before - _names(tree)).visit(tree))
 
 
 def _names(tree: ast.AST) -> set[str]:
@@ -74,6 +69,15 @@ class _Stripper(ast.NodeTransformer):
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         node.returns = None
         return _never_empty(self.generic_visit(node))
+
+
+class _WithoutImports(ast.NodeTransformer):
+    def __init__(self, unused: set[str]):
+        self._unused = unused
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        node.names = [a for a in node.names if (a.asname or a.name) not in self._unused]
+        return node if node.names else None
 
 
 def _never_empty(node: ast.AST) -> ast.AST:

@@ -5,6 +5,7 @@ import json
 
 from iothub.credentials import Identity, Secret
 from iothub.errors import BadInput
+from iothub.loading import for_now
 
 # field: (type, default). A default of None means: required.
 _REQUIRED = None
@@ -110,9 +111,8 @@ class Config:
         if self.certificate and self.transport not in ("auto", "tls", "wss"):
             raise BadInput("transport", 'a device with a certificate needs "tls" or "wss"')
         if not self.host:
-            from iothub import regions
-
-            regions.mqtt_host(self.region, self.product_id)  # refuses an unknown region
+            # Refuses an unknown region.
+            for_now("iothub.regions").mqtt_host(self.region, self.product_id)
         for name in self.queue:
             wanted, least = _QUEUE_FIELDS.get(name, (None, 0))
             if type(self.queue[name]) is not wanted or self.queue[name] < least:

@@ -1,4 +1,5 @@
-from iothub.mqtt.backoff import Backoff, after_refusal
+from iothub.mqtt.backoff import Backoff
+from iothub.timeouts import REFUSED_FIRST_MS, REFUSED_LAST_MS
 
 
 def _highest(n):
@@ -38,6 +39,6 @@ def test_it_never_gives_up():
 
 
 def test_after_a_refused_login_it_is_slower():
-    backoff = after_refusal(_highest)
+    backoff = Backoff(_highest, REFUSED_FIRST_MS, REFUSED_LAST_MS)
     waits = [backoff.next_ms() for _ in range(8)]
     assert waits == [15000, 30000, 60000, 120000, 240000, 480000, 600000, 600000]

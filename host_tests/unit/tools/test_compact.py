@@ -128,6 +128,18 @@ def test_a_stub_has_the_public_names_of_a_module_that_moved(tmp_path):
     assert linker.stub("iothub.b") is None
 
 
+def test_an_import_for_annotations_only_is_left_out(tmp_path):
+    files = linked(
+        tmp_path,
+        ["iothub.a"],
+        a="from asyncio import Lock, sleep\nfrom select import poll\n"
+        "class Held:\n    lock: Lock = None\n    poller: poll\n    def wait(self):\n"
+        "        return sleep(1)\n",
+    )
+    assert files["iothub/a.py"].startswith("from asyncio import sleep\n\nclass Held:\n    lock")
+    assert "poll" not in files["iothub/a.py"]
+
+
 LOADING = (
     "import sys\ndef for_now(name):\n"
     "    try:\n        return __import__(name, None, None, (name,))\n"

@@ -1,6 +1,6 @@
 """How long to wait before the next connection attempt."""
 
-from iothub.timeouts import BACKOFF_FIRST_MS, BACKOFF_LAST_MS, REFUSED_FIRST_MS, REFUSED_LAST_MS
+from iothub.timeouts import BACKOFF_FIRST_MS, BACKOFF_LAST_MS
 
 
 class Backoff:
@@ -23,8 +23,3 @@ class Backoff:
         ceiling_ms = self._ceiling_ms
         self._ceiling_ms = min(2 * ceiling_ms, self._last_ms)
         return self._random_below(ceiling_ms + 1)
-
-
-def after_refusal(random_below):
-    """The slower Backoff for a login that was refused; a quick retry cures nothing there."""
-    return Backoff(random_below, REFUSED_FIRST_MS, REFUSED_LAST_MS)

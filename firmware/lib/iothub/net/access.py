@@ -101,8 +101,7 @@ def _best(config):
 
 
 def _host(config, websocket):
-    from iothub import regions
-
+    regions = for_now("iothub.regions")
     if websocket:
         return regions.websocket_host(config.region, config.product_id)
     return regions.mqtt_host(config.region, config.product_id)

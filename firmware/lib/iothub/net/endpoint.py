@@ -1,12 +1,9 @@
 """Where a client connects to: a host with the layers to reach it, and its address remembered."""
 
-import asyncio
+from asyncio import Lock
 
-from iothub.compat import const
 from iothub.errors import IoTHubError, LinkError
-from iothub.loading import let_go
-
-_POLL_MS = const(10)
+from iothub.loading import for_now
 
 
 class Endpoint:
@@ -14,7 +11,7 @@ class Endpoint:
     `path` the WebSocket path ("/" or "/mqtt") or None."""
 
     # One TLS handshake at a time: two do not fit the heap of an RP2040.
-    _handshake: "asyncio.Lock" = None
+    _handshake: Lock = None
 
     def __init__(self, host, port, network=None, security=None, path=None):
         self.host = host
@@ -29,50 +26,17 @@ class Endpoint:
     def begin(self):
         """A transport.Opening, for a driver that waits by itself, and says handshake_over() as
         open() wants it. Raises LinkError."""
-        # Loaded for as long as it takes: handshake_over() lets it go.
-        from iothub.net import transport
+        return for_now("iothub.net.transport").begin(self)
 
-        # DNS blocks everything else, so an address that worked is used until it fails.
-        if self._address is None:
-            self._address = transport.resolve(self.host, self.port)
-        address = self._address
-        opening = transport.Opening(address, self.host, self.port, self.security, self.path)
-        if self.security is not None:
-            self._raw = opening.raw
-        return opening
-
-    async def open(self):
-        """(stream, what to poll for it). Raises LinkError. The caller says handshake_over() when
-        the stream took its first bytes, which is after the handshake, or when it closed it."""
-        if self.network is not None:
-            await self.network.up()
-        if self.security is not None:
-            if Endpoint._handshake is None:
-                Endpoint._handshake = asyncio.Lock()
-            await Endpoint._handshake.acquire()
-            self._holds_handshake = True
-        opening = None
-        try:
-            opening = self.begin()
-            while not opening.step():
-                await asyncio.sleep_ms(_POLL_MS)
-            if self.path is not None:
-                self.handshake_over()
-            return opening.stream, opening.pollable
-        except BaseException as e:
-            self._address = None
-            error = e
-            if isinstance(e, (OSError, ValueError)):
-                error = self.explain(e)
-            self.handshake_over()
-            if opening is not None:
-                opening.close()
-            raise error
+    def open(self):
+        """To be awaited: (stream, what to poll for it). Raises LinkError. The caller says
+        handshake_over() when the stream took its first bytes, which is after the handshake, or
+        when it closed it."""
+        return for_now("iothub.net.transport").open_stream(self)
 
     def handshake_over(self):
         """TLS is up, or given up: lets the next handshake begin."""
         self._raw = None
-        let_go("iothub.net.transport")
         if self._holds_handshake:
             self._holds_handshake = False
             Endpoint._handshake.release()

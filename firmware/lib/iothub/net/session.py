@@ -20,14 +20,21 @@ from iothub.errors import (
     LoginRefused,
     NotConnected,
     QueueFull,
-    SubscribeRefused,
 )
+from iothub.loading import for_now
 from iothub.mqtt import engine as mqtt
-from iothub.mqtt.backoff import Backoff, after_refusal
+from iothub.mqtt.backoff import Backoff
 from iothub.mqtt.engine import Engine
 from iothub.mqtt.packet import publish_size
 from iothub.store.queue import RamQueue
-from iothub.timeouts import DELIVERY_MS, STABLE_MS, TICK_MS, WRITE_STALL_MS
+from iothub.timeouts import (
+    DELIVERY_MS,
+    REFUSED_FIRST_MS,
+    REFUSED_LAST_MS,
+    STABLE_MS,
+    TICK_MS,
+    WRITE_STALL_MS,
+)
 
 # States, and to which others each may go.
 STOPPED = const(0)
@@ -53,12 +60,6 @@ _MAX_COROUTINES = const(16)
 _MAX_LOADS = const(5)  # of code to connect, that fail in a row
 _RETRY_MS = const(5)
 _MAX_BACKLOG_BYTES = const(4096)  # above it nothing is read, so that answers cannot pile up
-
-
-class _Receipt(asyncio.Event):
-    """Set when the message arrived, or with an error when it never will."""
-
-    error = None
 
 
 class Session:
@@ -87,7 +88,8 @@ class Session:
         self._login = login
         self._profile = profile
         self._backoff = backoff or Backoff(_random_below)
-        self._refusal_backoff = after_refusal(_random_below)
+        # A quick retry cures no refused login.
+        self._refusal_backoff = Backoff(_random_below, REFUSED_FIRST_MS, REFUSED_LAST_MS)
         self._on_event = on_event
         self._stream = None
         self._pollable = None
@@ -286,20 +288,9 @@ class Session:
 
     async def online(self, timeout_ms=DELIVERY_MS):
         """Waits until logged in; for ever with None. Raises DeadlineError."""
-        while timeout_ms is None and self.state != ONLINE:
-            await self._changed.wait()
-        await self._until(lambda: self.state == ONLINE, timeout_ms, "not connected in time")
-
-    async def _until(self, condition, timeout_ms, reason):
-        try:
-            await asyncio.wait_for_ms(self._when(condition), timeout_ms)
-        except asyncio.TimeoutError:
-            raise DeadlineError(reason)
-
-    async def _when(self, condition):
-        # One coroutine looks and waits: wait_for_ms() starts what it is given a round later, and
-        # a change in between would go unnoticed.
-        while not condition():
+        if timeout_ms is not None:
+            await for_now("iothub.net.waiting").online(self, timeout_ms)
+        while self.state != ONLINE:
             await self._changed.wait()
 
     # Publishing
@@ -324,7 +315,11 @@ class Session:
         if topic is not self._checked_topic or qos != 1 or retain:
             topic = self._checked(topic, qos, retain)
         self._check_size(topic, payload, qos)
-        receipt = _Receipt() if wait else None
+        receipt = None
+        if wait:
+            # Set when the message arrived, or with an error when it never will.
+            receipt = asyncio.Event()
+            receipt.error = None  # type: ignore[attr-defined]
         engine = self.engine
         stored = not wait and engine.queue.durable
         while stored or not engine.offer(topic, payload, receipt, retain):
@@ -337,8 +332,9 @@ class Session:
                 await asyncio.wait_for_ms(receipt.wait(), DELIVERY_MS)
             except asyncio.TimeoutError:
                 raise DeadlineError("not acknowledged yet; the message is kept", PUBLISH)
-            if receipt.error is not None:
-                raise receipt.error
+            error = receipt.error  # type: ignore[attr-defined]
+            if error is not None:
+                raise error
 
     def publish_nowait(self, topic, payload, qos=0, retain=False):
         """The same without waiting, for callers that are not coroutines. With QoS 0 and `topic`
@@ -364,12 +360,7 @@ class Session:
 
     async def flush(self, timeout_ms=DELIVERY_MS):
         """Waits until every QoS 1 message is acknowledged. Raises DeadlineError."""
-        engine = self.engine
-        await self._until(
-            lambda: not engine.in_flight and not len(engine.queue),
-            timeout_ms,
-            "not all acknowledged yet; the messages are kept",
-        )
+        await for_now("iothub.net.waiting").flush(self, timeout_ms)
 
     def _checked(self, topic, qos, retain):
         encoded = topics.encode(topic)
@@ -402,19 +393,11 @@ class Session:
 
     async def subscribe(self, pattern, handler, qos=1, takes_view=False):
         """register(), and waits for the server's word. Raises SubscribeRefused, DeadlineError."""
-        found = self.register(pattern, handler, qos, takes_view)
-        await self._until(lambda: found.granted is not None, DELIVERY_MS, "no SUBACK in time")
-        if found.granted == 128:
-            raise SubscribeRefused("refused: " + found.pattern.decode())
+        await for_now("iothub.net.waiting").subscribe(self, pattern, handler, qos, takes_view)
 
     async def unsubscribe(self, pattern):
         """Forgets the handler, and waits for the server's word if there is a connection."""
-        self.engine.unsubscribe(topics.encode(pattern))
-        await self._until(
-            lambda: not self.engine.requests_waiting or self.state != ONLINE,
-            DELIVERY_MS,
-            "no UNSUBACK in time",
-        )
+        await for_now("iothub.net.waiting").unsubscribe(self, pattern)
 
     async def _run_coroutines(self):
         while True:

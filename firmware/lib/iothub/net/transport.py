@@ -1,16 +1,63 @@
-"""Opens byte streams to a server. A stream is what MicroPython's sockets are: readinto(buf),
-write(buf[, n]), close(), non-blocking. Layers above TCP are streams over streams."""
+"""Opens byte streams to a server. Loaded for as long as that takes (net/endpoint.py).
 
+A stream is what MicroPython's sockets are: readinto(buf), write(buf[, n]), close(), non-blocking.
+Layers above TCP are streams over streams."""
+
+import asyncio
 import errno
 import select
 import socket
 from time import sleep_ms, ticks_diff, ticks_ms
 
+from iothub.compat import const
 from iothub.errors import NETWORK, DeadlineError, LinkError
+from iothub.net.endpoint import Endpoint
 from iothub.timeouts import TCP_CONNECT_MS
 
 _IPPROTO_TCP = 6
 _TCP_NODELAY = 1
+_POLL_MS = const(10)
+
+
+def begin(endpoint):
+    """See Endpoint."""
+    # DNS blocks everything else, so an address that worked is used until it fails.
+    if endpoint._address is None:
+        endpoint._address = resolve(endpoint.host, endpoint.port)
+    opening = Opening(
+        endpoint._address, endpoint.host, endpoint.port, endpoint.security, endpoint.path
+    )
+    if endpoint.security is not None:
+        endpoint._raw = opening.raw
+    return opening
+
+
+async def open_stream(endpoint):
+    """See Endpoint.open()."""
+    if endpoint.network is not None:
+        await endpoint.network.up()
+    if endpoint.security is not None:
+        if Endpoint._handshake is None:
+            Endpoint._handshake = asyncio.Lock()
+        await Endpoint._handshake.acquire()
+        endpoint._holds_handshake = True
+    opening = None
+    try:
+        opening = begin(endpoint)
+        while not opening.step():
+            await asyncio.sleep_ms(_POLL_MS)
+        if endpoint.path is not None:
+            endpoint.handshake_over()
+        return opening.stream, opening.pollable
+    except BaseException as e:
+        endpoint._address = None
+        error = e
+        if isinstance(e, (OSError, ValueError)):
+            error = endpoint.explain(e)
+        endpoint.handshake_over()
+        if opening is not None:
+            opening.close()
+        raise error
 
 
 def resolve(host, port):
