@@ -19,7 +19,6 @@ from tools.flash import __main__ as flash
 from tools.flash import esp32
 
 BOARDS = ["esp32", "esp32_c3", "esp32_s3"]
-each_board = pytest.mark.parametrize("key", BOARDS)
 
 
 def boot_rom(key: str) -> BootRom:
@@ -40,7 +39,7 @@ def read_flash(key: str, rom: BootRom, spans: list[tuple[int, int]]) -> list[byt
         return [bytes(cmds.read_flash(esp, at, size, no_progress=True)) for at, size in spans]
 
 
-@each_board
+@pytest.mark.parametrize("key", [*BOARDS, "esp32_c3-files"])
 def test_what_is_written_is_verified_and_read_back_identical(key, capsys):
     board = read_board(key)
     version, pieces = esp32.pieces(board, pinned_image(board))
@@ -74,9 +73,16 @@ def test_files_stay_when_the_layout_is_the_same_and_go_when_it_is_new(capsys):
         assert rom.flash[otadata : otadata + 4] == b"\xff" * 4
 
 
+def test_an_application_without_room_is_refused_without_touching_the_port(tmp_path, capsys):
+    large = tmp_path / "large.bin"
+    large.write_bytes(pinned_image(read_board("esp32")).read_bytes() + bytes(128 * 1024))
+    assert flash.main(["--board", "esp32", "--image", str(large), "--port", "/dev/nowhere"]) == 1
+    assert "bytes too large for its place" in capsys.readouterr().err
+
+
 def test_erasing_removes_everything(capsys):
     with boot_rom("esp32_s3") as rom:
-        for offset in (0, 0x9000, 0x390000):
+        for offset in (0, 0x9000, 0x370000):
             rom.flash[offset : offset + 8] = b"a secret"
         assert run(rom, "--board", "esp32_s3", "--erase") == 0
         assert "is empty" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """Reads boards/*/board.toml."""
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ from tools.boards.errors import BoardError
 from tools.fetch.install import CLONE
 
 FOLDER = CLONE / "boards"
+# BOARD=esp32-files: the same board, its flash laid out for one application and more files.
+FILES = "-files"
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,18 @@ def board_keys() -> list[str]:
 
 
 def read_board(key: str) -> Board:
-    """Raises BoardError for a board that is not there, or whose file lacks a field."""
-    if key not in board_keys():
+    """`key` is one of board_keys(), or that with FILES. Raises BoardError for a board that is not
+    there, or whose file lacks a field."""
+    name = key.removesuffix(FILES)
+    if name not in board_keys():
         raise _unknown(key)
-    folder = FOLDER / key
+    folder = FOLDER / name
     try:
         table = tomllib.loads((folder / "board.toml").read_text(encoding="utf-8"))
-        return _board(folder, table)
+        board = _board(folder, table)
+        return board if name == key else _for_files(board, folder, table)
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-        reason = f"boards/{key}/board.toml: {error!r}"
+        reason = f"boards/{name}/board.toml: {error!r}"
         hint = "Restore the file from version control."
         raise BoardError("reading the board", reason, hint) from error
 
@@ -105,6 +110,21 @@ def _board(folder: Path, table: dict[str, Any]) -> Board:
     )
 
 
+def _for_files(board: Board, folder: Path, table: dict[str, Any]) -> Board:
+    if not board.is_esp32:
+        raise _unknown(board.key + FILES)
+    return replace(
+        board,
+        key=board.key + FILES,
+        name=f"{board.name}, laid out for files",
+        partitions=folder / table["flash"]["partitions_for_files"],
+    )
+
+
 def _unknown(key: str) -> BoardError:
     reason = f"there is no board {key!r}" if key else "no board was named"
-    return BoardError("choosing the board", reason, f"BOARD is one of {', '.join(board_keys())}.")
+    return BoardError(
+        "choosing the board",
+        reason,
+        f"BOARD is one of {', '.join(board_keys())}; an ESP32's may end in {FILES}.",
+    )

@@ -11,7 +11,7 @@ from tools.boards.errors import BoardError
 
 TABLE_BYTES = 0xC00
 APPLICATION_OFFSET = 0x10000
-# What an application may still grow by before it no longer fits a slot.
+# What an application should have left to grow by until the next image no longer fits its slot.
 HEADROOM_BYTES = 64 * 1024
 _MAGIC = 0xE9
 _DESCRIPTION_MAGIC = bytes.fromhex("32 54 cd ab")
@@ -75,7 +75,7 @@ def _csv(board: Board) -> Path:
 
 
 def _bad_table(board: Board, reason: str) -> BoardError:
-    hint = f"Correct boards/{board.key}/partitions.csv."
+    hint = f"Correct {_csv(board)}."
     return BoardError("reading the partition table", reason, hint)
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tools.boards.description import Board, board_keys, read_board
+from tools.boards.description import FILES, Board, board_keys, read_board
 from tools.boards.errors import BoardError
 from tools.boards.image import pinned_image
 from tools.boards.ports import choose_port
@@ -31,7 +31,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Writes MicroPython onto a board, or with --erase removes all there is.",
         epilog="example: make flash BOARD=esp32_s3 PORT=/dev/ttyACM0",
     )
-    parser.add_argument("--board", default="", help=f"one of {', '.join(board_keys())}")
+    parser.add_argument(
+        "--board",
+        default="",
+        help=f"one of {', '.join(board_keys())}; an ESP32's may end in {FILES}",
+    )
     parser.add_argument(
         "--port", help="serial port of an ESP32, drive of a Pico; default: the only one"
     )

@@ -16,7 +16,6 @@ from tools.boards.errors import BoardError
 from tools.boards.image import check_image, read_image
 from tools.boards.partitions import (
     APPLICATION_OFFSET,
-    HEADROOM_BYTES,
     TABLE_BYTES,
     headroom_bytes,
     read_table,
@@ -45,9 +44,9 @@ def pieces(board: Board, path: Path) -> tuple[str, list[Piece]]:
     merged = take_apart(board, read_image(path))
     version = check_image(board, merged.application)
     rest_bytes = headroom_bytes(board, merged.application)
-    if rest_bytes < HEADROOM_BYTES:
-        reason = f"the application has {rest_bytes} bytes to spare in its slot"
-        hint = f"At least {HEADROOM_BYTES} are wanted; build a smaller image, or larger slots."
+    if rest_bytes < 0:
+        reason = f"the application is {-rest_bytes} bytes too large for its place"
+        hint = "Take a smaller image: an older one, or one of your own."
         raise BoardError("reading the image", reason, hint)
     table = read_table(board).to_binary()
     return version, [
@@ -90,7 +89,8 @@ def write(board: Board, esp: ESPLoader, wanted: list[Piece]) -> bool:
     for name in ("otadata",) if same else ("otadata", "vfs"):
         # Without otadata the bootloader starts the first application, which is the one written.
         partition = table.find_by_name(name)
-        cmds.erase_region(esp, partition.offset, partition.size)
+        if partition is not None:  # one application needs none
+            cmds.erase_region(esp, partition.offset, partition.size)
     cmds.write_flash(esp, [(piece.offset, piece.content) for piece in wanted], compress=True)
     return same
 

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tools.boards.description import Board, board_keys, read_board
+from tools.boards.description import FILES, Board, board_keys, read_board
 from tools.boards.errors import BoardError
+from tools.boards.partitions import HEADROOM_BYTES, headroom_bytes
 from tools.fetch.install import CLONE
 from tools.ota.errors import OtaError
 from tools.ota.keys import KEY_BITS, PUBLIC, KeyPair, make_keys, read_keys, rotate
@@ -23,7 +24,7 @@ from tools.ota.pack import (
     pack_application,
     pack_bundle,
 )
-from tools.ota.trailer import KINDS, Release, read_release
+from tools.ota.trailer import KINDS, TRAILER_BYTES, Release, read_release
 
 KEYS = CLONE / "ota_keys"
 OUTPUT = CLONE / "build/ota"
@@ -61,7 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         help="make the file of an update, signed",
         epilog='example: make ota-pack BOARD=pico_w ARGS="--product A1B2C3D4E5 --version 1.1"',
     )
-    pack.add_argument("--board", required=True, metavar="|".join(board_keys()))
+    pack.add_argument(
+        "--board",
+        required=True,
+        metavar="|".join(board_keys()),
+        help=f"an ESP32 with {FILES} behind it: laid out for files",
+    )
     pack.add_argument("--product", required=True, help="product id of the devices")
     pack.add_argument("--version", required=True, help="as the device will report it")
     pack.add_argument("--sequence", type=int, help="grows with each release; default: Unix time")
@@ -111,7 +117,7 @@ def _pack(options: argparse.Namespace) -> None:
         else:
             progress.update(task, advance=1, description="taking the application out")
             micropython, packed = pack_application(board, options.image, release, keys)
-            rows.append(("MicroPython", micropython))
+            rows += [("MicroPython", micropython), ("to spare", _to_spare(board, packed))]
         progress.update(task, advance=1, description="writing")
         path = options.output or OUTPUT / f"{board.key}-{options.version}.ota"
         _write(path, packed.content)
@@ -133,12 +139,18 @@ def _show(options: argparse.Namespace) -> None:
 
 def _rows(board: Board, packed: Packed, keys: KeyPair | None) -> list[tuple[str, str]]:
     release = packed.release
-    image = packed.content[:-512]
+    image = packed.content[:-TRAILER_BYTES]
     rows = _release_rows(release, image, packed.content)
     if packed.files:
         rows.append(("files", str(len(packed.files))))
     signed = f"key {keys.current.key_id.hex()}" if keys else "NOT SIGNED: few devices take it"
     return [*rows, ("signed", signed)]
+
+
+def _to_spare(board: Board, packed: Packed) -> str:
+    rest_bytes = headroom_bytes(board, packed.content[:-TRAILER_BYTES])
+    told = f"{rest_bytes} bytes of the partition"
+    return told if rest_bytes >= HEADROOM_BYTES else told + "; a later MicroPython may not fit"
 
 
 def _release_rows(release: Release, image: bytes, content: bytes) -> list[tuple[str, str]]:

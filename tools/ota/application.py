@@ -7,7 +7,7 @@ from esptool.bin_image import LoadFirmwareImage  # type: ignore[import-untyped]
 
 from tools.boards.description import Board
 from tools.boards.image import check_image, read_image
-from tools.boards.partitions import HEADROOM_BYTES, headroom_bytes, take_apart
+from tools.boards.partitions import headroom_bytes, take_apart
 from tools.ota.errors import OtaError
 
 _DESCRIPTION_AT = 0x20
@@ -16,8 +16,8 @@ _DESCRIPTION_MAGIC = bytes.fromhex("32 54 cd ab")
 
 def application(board: Board, path: Path) -> tuple[str, bytes]:
     """(MicroPython's version, application) of a merged image, or of a file that is one alone.
-    Checked: header, chip, checksum, digest, and that the board's partitions have room for it and
-    64 KiB more. Raises OtaError and BoardError."""
+    Checked: header, chip, checksum, digest, and that the board's partitions have room for it.
+    Raises OtaError and BoardError."""
     content = read_image(path)
     if content[_DESCRIPTION_AT : _DESCRIPTION_AT + 4] == _DESCRIPTION_MAGIC:
         code = content
@@ -25,10 +25,9 @@ def application(board: Board, path: Path) -> tuple[str, bytes]:
         code = take_apart(board, content).application
     code = _checked(board, code)
     version = check_image(board, code)
-    rest_bytes = headroom_bytes(board, code)
-    if rest_bytes < HEADROOM_BYTES:
-        reason = f"{len(code)} bytes leave {rest_bytes} of the partition"
-        raise OtaError(reason, f"At least {HEADROOM_BYTES} are wanted, for the next version.")
+    if headroom_bytes(board, code) < 0:
+        reason = f"{len(code)} bytes are {-headroom_bytes(board, code)} more than a partition has"
+        raise OtaError(reason, "Take a smaller image: an older one, or one of your own.")
     return version, code
 
 

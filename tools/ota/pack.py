@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.boards.description import Board
-from tools.boards.partitions import read_table
-from tools.bytecode import compile_firmware
+from tools.boards.description import FILES, Board
+from tools.boards.partitions import read_table, slots
+from tools.bytecode import compile_firmware, library
 from tools.ota.application import application
 from tools.ota.errors import OtaError
 from tools.ota.keys import KeyPair
@@ -19,17 +19,20 @@ _BOARD_CHARACTERS = 20
 # What starts slots is not in them.
 _OUTSIDE = {"boot.mpy", "factory.mpy", "slotboot.mpy"}
 _BASE_MAIN = "base.mpy"
-# Safe mode connects and updates: it needs no other service.
+# Safe mode connects and updates: it needs no other service, no advice for a person, no sleep.
 _BASE_OMITS = (
     "app/",
     "umqtt/",
+    "iothub/cycle",
     "iothub/doctor",
+    "iothub/hints",
     "iothub/net/coap",
     "iothub/net/iotmq",
     "iothub/net/log",
     "iothub/net/mqtt",
     "iothub/net/publish",
     "iothub/net/repl",
+    "iothub/port/sleep",
     "iothub/services/broadcast",
     "iothub/services/coap",
     "iothub/services/config",
@@ -38,9 +41,13 @@ _BASE_OMITS = (
     "iothub/services/rrpc",
     "iothub/services/shadow",
 )
+# Modules that only name what lies in another file are for programs of others; of these safe mode's
+# own imports one.
+_BASE_NAMES = "iothub/errors.mpy"
 _BLOCK_BYTES = 4096
-# The file system's own, state, configuration, certificates.
-_OTHER_BYTES = 32 * 1024
+# Two blocks for each of four folders; starters, configuration, keys, state; seven trust anchors.
+_OTHER_BYTES = 25 * _BLOCK_BYTES
+_SPARE_BYTES = 4 * _BLOCK_BYTES  # a device keeps them free (firmware/lib/iothub/update/slots.py)
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,11 @@ def application_files(
 
 def base_files(compiled: dict[str, bytes]) -> dict[str, bytes]:
     """What of the firmware is the safe mode, which no update replaces."""
+    names = {path.removesuffix(".py") + ".mpy" for path in library().stubs} - {_BASE_NAMES}
     files = {
         path: code
         for path, code in compiled.items()
-        if path not in _OUTSIDE and not path.startswith(_BASE_OMITS)
+        if path not in _OUTSIDE | names and not path.startswith(_BASE_OMITS)
     }
     files[MAIN] = files.pop(_BASE_MAIN)
     return files
@@ -121,6 +129,9 @@ def pack_application(
     """(MicroPython's version, the file). Raises OtaError, BoardError."""
     if not board.is_esp32:
         raise OtaError(f"{board.key} takes no image as an update", "Leave IMAGE= away: a bundle.")
+    if len(slots(read_table(board))) < 2:
+        reason = f"{board.key} has one place for an application, where the running one is"
+        raise OtaError(reason, "Leave IMAGE= away: a bundle. Or lay it out for two: make flash.")
     micropython, code = application(board, path)
     release = replace(release, kind=ESP32_APPLICATION)
     return micropython, Packed(_signed(code, release, keys), release, {})
@@ -144,11 +155,11 @@ def _signed(image: bytes, release: Release, keys: KeyPair | None) -> bytes:
 
 def _check_room(board: Board, sizes: list[int]) -> None:
     """Base, two slots and a download must fit the file system."""
-    room_bytes = filesystem_bytes(board) - _OTHER_BYTES
+    room_bytes = filesystem_bytes(board) - _OTHER_BYTES - _SPARE_BYTES
     wanted_bytes = sum(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES for size in sizes)
     if wanted_bytes > room_bytes:
         reason = f"base, two slots and a download need {wanted_bytes} bytes"
-        hint = (
-            f"{board.key} has {room_bytes} for them. Leave away what it does not use: --without."
-        )
+        hint = f"{board.key} has {room_bytes} for them. Leave away what it does not use: --without"
+        if board.is_esp32 and not board.key.endswith(FILES):
+            hint += f"; or lay its flash out for files: make flash BOARD={board.key}{FILES}"
         raise OtaError(reason, hint)

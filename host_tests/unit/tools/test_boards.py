@@ -11,7 +11,7 @@ from esp_idf_defs import PartitionTable  # type: ignore[import-untyped]
 from tools import bytecode
 from tools.boards import __main__ as boards_command
 from tools.boards import capabilities, partitions
-from tools.boards.description import FOLDER, board_keys, read_board, version_numbers
+from tools.boards.description import FILES, FOLDER, board_keys, read_board, version_numbers
 from tools.boards.errors import BoardError
 from tools.boards.image import check_image, pinned_image, read_image
 from tools.boards.ports import choose_port, port_error
@@ -88,17 +88,34 @@ def test_the_partition_table_survives_espressifs_own_generator_and_parser(key):
         ("nvs", 0x9000, 0x4000),
         ("otadata", 0xD000, 0x2000),
         ("phy_init", 0xF000, 0x1000),
-        ("ota_0", 0x10000, 0x1C0000),
-        ("ota_1", 0x1D0000, 0x1C0000),
-        ("vfs", 0x390000, 0x70000),
+        ("ota_0", 0x10000, 0x1B0000),
+        ("ota_1", 0x1C0000, 0x1B0000),
+        ("vfs", 0x370000, 0x90000),
     ]
     assert [p.name for p in partitions.slots(again)] == ["ota_0", "ota_1"]
     assert again.flash_size() == read_board(key).flash_bytes
 
 
 @pytest.mark.parametrize("key", ESP32S)
-def test_the_application_of_the_image_leaves_headroom_in_its_slot(key):
-    board = read_board(key)
+def test_the_layout_for_files_begins_as_that_of_the_image(key):
+    table = partitions.read_table(read_board(key + FILES))
+    assert [p.name for p in partitions.slots(table)] == ["factory"]
+    *stock, (name, offset, size) = [(p.name, p.offset, p.size) for p in table]
+    assert stock == [
+        (p.name, p.offset, p.size) for p in PartitionTable.from_binary(_stock_table(key))
+    ]
+    assert (name, offset, size) == ("vfs", 0x200000, 0x200000)
+
+
+def test_only_esp32s_have_a_layout_for_files():
+    with pytest.raises(BoardError, match=r"no board 'pico_w-files'\n.*an ESP32's may end in"):
+        read_board("pico_w" + FILES)
+
+
+@pytest.mark.parametrize("layout", ["", FILES], ids=["two applications", "files"])
+@pytest.mark.parametrize("key", ESP32S)
+def test_the_application_of_the_image_leaves_headroom_in_its_slot(key, layout):
+    board = read_board(key + layout)
     application = code(key)
     assert partitions.headroom_bytes(board, application) >= partitions.HEADROOM_BYTES
     stock = PartitionTable.from_binary(_stock_table(key))
@@ -114,9 +131,9 @@ def _stock_table(key: str) -> bytes:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("0x1D0000, 0x1C0000", "0x1D0000, 0x1B0000", "2 sizes"),
-        ("0x1D0000, 0x1C0000", "0x1C0000, 0x1C0000", "overlap"),
-        ("0x390000, 0x70000", "0x390000, 0x80000", "flash size"),
+        ("0x1C0000, 0x1B0000", "0x1C0000, 0x1A0000", "2 sizes"),
+        ("0x1C0000, 0x1B0000", "0x1B0000, 0x1B0000", "overlap"),
+        ("0x370000, 0x90000", "0x370000, 0xA0000", "flash size"),
         ("ota_1,    app", "ota_1,    apple", "apple"),
     ],
     ids=["unequal", "overlapping", "too-large", "unknown-type"],

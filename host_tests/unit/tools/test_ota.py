@@ -2,6 +2,7 @@
 it should refuse it refuses. The real images of three ESP32 boards are packed too."""
 
 import io
+import random
 import stat
 import zlib
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from iothub.errors import UpdateError
 from iothub.update import bundle as device_bundle
 from iothub.update import image as device_image
+from littlefs import LittleFS, LittleFSError
 
 from tools.boards.description import read_board
 from tools.boards.errors import BoardError
 from tools.boards.image import pinned_image
+from tools.deploy.starters import starters
 from tools.ota import __main__ as cli
 from tools.ota.application import application
 from tools.ota.errors import OtaError
@@ -178,7 +181,7 @@ def test_base_two_slots_and_a_download_must_fit(keys, compiled):
     with pytest.raises(OtaError, match="base, two slots and a download need"):
         pack_bundle(PICO, too_much, RELEASE, keys)
     assert filesystem_bytes(PICO) == 848 * 1024
-    assert filesystem_bytes(read_board("esp32")) == 448 * 1024
+    assert filesystem_bytes(read_board("esp32")) == 576 * 1024
 
 
 UNUSED = (
@@ -220,6 +223,73 @@ def test_a_bundle_is_smaller_than_its_slot(compiled, keys):
     assert len(bundle(slot)) < 0.75 * len(slot)
 
 
+# Whether all of it fits, by a real LittleFS as MicroPython makes it.
+
+BLOCK_BYTES = 4096
+DEVICE_SPARE_BLOCKS = 4  # _SPARE_BYTES of update/slots.py
+ANCHORS = 7  # of make trust
+# The others, laid out for two applications, have room for little more.
+ROOMY = ["pico_w", "esp32-files", "esp32_c3-files", "esp32_s3-files"]
+
+
+def blocks_taken(board, compiled, keys, packed) -> int:
+    """In the worst moment: both slots full, the download there, the next slot not yet removed."""
+    slot = slot_file(packed.files)
+    filesystem = LittleFS(
+        block_size=BLOCK_BYTES,
+        block_count=filesystem_bytes(board) // BLOCK_BYTES,
+        read_size=32,
+        prog_size=32,
+        cache_size=128,
+        lookahead_size=32,
+    )
+    trust = {f"/trust/{number}.der": bytes(1400) for number in range(ANCHORS)}
+    state = {f"/state/{name}.{half}": bytes(400) for name in ("slots", "ota") for half in "ab"}
+    files = starters() | trust | state
+    files |= {
+        "/device.json": bytes(400),
+        "/state/ota.tail": packed.content[-528:],
+        "/slots/keys": keys.public_file(),
+        "/slots/base": slot_file(base_files(compiled)),
+        "/slots/a": slot,
+        "/slots/b": slot,
+        "/slots/download": packed.content[:-512],
+    }
+    for path, content in files.items():
+        filesystem.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
+        with filesystem.open(path, "wb") as file:
+            file.write(content)
+    return int(filesystem.used_block_count)
+
+
+@pytest.mark.parametrize("key", [*ESP32S, *ROOMY])
+def test_an_update_of_the_whole_library_has_room(key, keys, compiled):
+    board = read_board(key)
+    taken = blocks_taken(board, compiled, keys, pack_bundle(board, compiled, RELEASE, keys))
+    blocks = filesystem_bytes(board) // BLOCK_BYTES
+    print(f"{key}: {taken} of {blocks} blocks, {(blocks - taken) / blocks:.0%} to spare")
+    assert taken <= blocks - DEVICE_SPARE_BLOCKS
+    if key in ROOMY:
+        assert blocks - taken >= 0.15 * blocks
+
+
+def test_what_does_not_fit_is_told_before_it_is_uploaded(keys, compiled):
+    board = read_board("esp32")
+    with pytest.raises(OtaError) as told:
+        pack_bundle(board, compiled | {"app/large.mpy": noise(40_000)}, RELEASE, keys)
+    assert "a download need" in str(told.value)
+    assert "make flash BOARD=esp32-files" in str(told.value)
+    larger = compiled | {"app/large.mpy": noise(100_000)}
+    roomy = pack_bundle(read_board("esp32-files"), larger, RELEASE, keys)
+    with pytest.raises(LittleFSError):
+        blocks_taken(board, compiled, keys, roomy)
+
+
+def noise(size: int) -> bytes:
+    """Bytecode that does not get smaller."""
+    return b"M\x06" + random.Random(1).randbytes(size)
+
+
 @pytest.mark.parametrize(
     "fields", [{"product": ""}, {"version": "x" * 33}, {"board": "b\n"}, {"sequence": 1 << 32}]
 )
@@ -241,7 +311,7 @@ def test_the_application_is_taken_out_of_the_published_image(key, size, keys):
     assert micropython == "1.27.0"
     found = device_takes(packed.content, keys, board)
     assert found.size == size
-    assert 0x1C0000 - size >= HEADROOM_BYTES
+    assert 0x1B0000 - size >= HEADROOM_BYTES
     # The device itself refuses the merged file by name.
     content = merged.read_bytes()
     with pytest.raises(UpdateError, match="a merged file"):
@@ -280,6 +350,17 @@ def test_an_application_by_itself_is_taken_too(tmp_path):
 def test_no_image_fits_a_board_that_has_no_place_for_one(keys):
     with pytest.raises(OtaError, match="takes no image"):
         pack_application(PICO, Path("image.bin"), RELEASE, keys)
+    with pytest.raises(OtaError, match="has one place for an application"):
+        pack_application(read_board("esp32-files"), Path("image.bin"), RELEASE, keys)
+
+
+def test_how_much_an_application_leaves_of_its_partition_is_told(tmp_path, capsys, keys):
+    board = read_board("esp32")
+    _, code = application(board, pinned_image(board))
+    arguments = ["pack", "--unsigned", "--board", "esp32", "--product", "P", "--version", "2"]
+    arguments += ["--output", str(tmp_path / "out"), "--image"]
+    assert cli.main([*arguments, str(pinned_image(board))]) == 0
+    assert f"{0x1B0000 - len(code)} bytes of the partition " in capsys.readouterr().out
 
 
 # The command line.
