@@ -134,7 +134,7 @@ def test_provisioning_closes_the_console_last(tmp_path, firmware, monkeypatch, c
         board.hears(1, "runs")
         command = ["--port", f"socket://127.0.0.1:{board.console_port}", "--profile", "production"]
         assert provision.main(command) == 1
-        assert "closing the console: it has no identity" in capsys.readouterr().err
+        assert "closing the console: it has no product and device" in capsys.readouterr().err
         device = ["A1B2C3D4E5", "dev-1", "--secret-file", str(tmp_path / "secret")]
         device += ["--set", "transport=psk"]
         assert provision.main([*command, *device]) == 0

@@ -8,7 +8,14 @@ from pathlib import Path
 from tools.boards.description import board_keys, read_board
 from tools.boards.errors import BoardError
 from tools.fetch.install import CLONE
-from tools.provision.closing import DEVELOPMENT, MAX_PIN, PRODUCTION, Closing, close
+from tools.provision.closing import (
+    DEVELOPMENT,
+    MAX_PIN,
+    PRODUCTION,
+    Closing,
+    check_deployed,
+    close,
+)
 from tools.provision.configuration import Fields, read_configuration
 from tools.provision.contents import files_for
 from tools.provision.factory import Run, provision_all, read_devices
@@ -37,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         files = files_for(fields, near, _trust(wanted, fields))
         with RunningBoard.opened(wanted.port, board) as running:
             print(f"{running.identity.machine}, MicroPython {running.identity.version}")
+            if closing:
+                check_deployed(running)
             check_identity(running, files, wanted.replace)
             write(running, files, print)
             if closing:

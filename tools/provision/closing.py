@@ -15,7 +15,7 @@ MAX_PIN = 48  # of an ESP32-S3, which has most
 _PHASE = "closing the console"
 _CONFIGURATION = "/device.json"
 _KEYS = "/slots/keys"
-_SLOTS = ("/slots/a", "/slots/b")
+_SLOTS = ["/slots/a", "/slots/b"]
 # A password that somebody set for a console over the network.
 _WEBREPL = "/webrepl_cfg.py"
 
@@ -30,7 +30,15 @@ class Closing:
 def close(board: RunningBoard, closing: Closing, told: Callable[[str], None]) -> None:
     """Closes the console of a board that has all it needs, and resets it: nothing comes over the
     cable any more (docs/production.md). Raises BoardError; then the console is open."""
-    _check(board, told)
+    check_deployed(board)
+    configuration, keys = board.call("hashes", [_CONFIGURATION, _KEYS])
+    if configuration is None:
+        hint = 'Name them: make provision PROFILE=production ARGS="PRODUCT DEVICE ..."'
+        raise BoardError(_PHASE, "it has no product and device", hint)
+    if keys is None:
+        told(
+            "It has no keys that sign updates (make ota-keys): what it runs now, it runs for good."
+        )
     board.call("remove", _WEBREPL)
     pin = {} if closing.reset_pin is None else {"reset_pin": closing.reset_pin}
     board.write(CLOSED, json.dumps(pin).encode())
@@ -38,20 +46,12 @@ def close(board: RunningBoard, closing: Closing, told: Callable[[str], None]) ->
     told(f"{CLOSED}: its console is closed from now on")
 
 
-def _check(board: RunningBoard, told: Callable[[str], None]) -> None:
-    """What is missing now, no cable can bring later."""
+def check_deployed(board: RunningBoard) -> None:
+    """Raises BoardError when there is not what no cable can bring later."""
     wanted = {path: starters()[path] for path in ("/boot.py", "/factory.mpy", "/slotboot.mpy")}
     found = board.call("hashes", list(wanted))
     for (path, content), digest in zip(wanted.items(), found, strict=True):
         if digest != hashlib.sha256(content).hexdigest():
             raise BoardError(_PHASE, f"its {path} is not of this version", "First: make deploy")
-    a, b, configuration, keys = board.call("hashes", [*_SLOTS, _CONFIGURATION, _KEYS])
-    if a is None and b is None:
+    if not any(board.call("hashes", _SLOTS)):
         raise BoardError(_PHASE, "there is no application on it", "First: make deploy")
-    if configuration is None:
-        hint = 'Name them: make provision PROFILE=production ARGS="PRODUCT DEVICE ..."'
-        raise BoardError(_PHASE, "it has no identity", hint)
-    if keys is None:
-        told(
-            "It has no keys that sign updates (make ota-keys): what it runs now, it runs for good."
-        )

@@ -23,7 +23,11 @@ import json, sys
 from iothub.config import Config
 from iothub.errors import IoTHubError
 try:
-    Config(json.loads(sys.stdin.read()), True)
+    fields = json.loads(sys.stdin.read())
+    Config(fields, True)
+    if fields.get("network"):
+        from iothub.port.joining import checked
+        checked(fields["network"])
 except IoTHubError as error:
     print(str(error))
 """

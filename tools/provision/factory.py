@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.boards.description import Board
 from tools.boards.errors import BoardError
-from tools.provision.closing import Closing, close
+from tools.provision.closing import Closing, check_deployed, close
 from tools.provision.configuration import Fields
 from tools.provision.contents import files_for
 from tools.provision.write import check_identity, write
@@ -128,6 +128,8 @@ def _provision(run: Run, device: Fields) -> Result:
         files = files_for({**run.common, **device}, run.near, run.trust)
         with RunningBoard.opened(run.port, run.board) as board:
             identity = board.identity
+            if run.closing:
+                check_deployed(board)
             _check_unused(run, identity.unique_id, _name(device))
             check_identity(board, files, replace=False)
             write(board, files, lambda line: None)

@@ -84,14 +84,16 @@ def test_a_configuration_that_is_none_is_refused(tmp_path, text, reason):
         ({"transport": "carrier pigeon"}, "transport must be|transport"),
         ({"port": "8883"}, "port must be of type int|port"),
         ({"sekret": 1}, "sekret is not a field|sekret"),
+        ({"network": {"ssid": "home", "password": "short"}}, "network.password"),
+        ({"network": [{"ssid": "home"}, {"password": "of no network"}]}, "network.ssid"),
     ],
-    ids=["id", "transport", "type", "unknown"],
+    ids=["id", "transport", "type", "unknown", "password", "ssid"],
 )
 def test_the_library_itself_judges_the_fields_and_tells_no_secret(change, reason):
     with pytest.raises(BoardError, match=reason) as told:
         configuration.check({**FIELDS, **change})
     assert SECRET not in str(told.value)
-    configuration.check(FIELDS)
+    configuration.check({**FIELDS, "network": {"ssid": "home", "password": "long enough"}})
 
 
 def test_the_configuration_comes_last_and_names_what_is_there(tmp_path, pair):
