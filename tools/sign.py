@@ -5,12 +5,10 @@ file, from standard input, or from a prompt.
 """
 
 import argparse
-import getpass
 import random
 import string
 import sys
 import time
-from pathlib import Path
 
 from iothub.credentials import Identity, Secret
 from iothub.errors import IoTHubError
@@ -23,6 +21,9 @@ from iothub.signing import (
     mqtt_password,
     mqtt_username,
 )
+
+from tools.boards.errors import BoardError
+from tools.provision.secrets import read_secret
 
 _CONNECTION_ID_LENGTH = 5
 
@@ -51,14 +52,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read_secret(secret_file: str | None) -> str:
-    if secret_file == "-":
-        return sys.stdin.readline().strip()
-    if secret_file is not None:
-        return Path(secret_file).read_text().strip()
-    return getpass.getpass("device secret: ").strip()
-
-
 def main() -> int:
     arguments = _arguments()
     letters = string.ascii_uppercase + string.digits
@@ -70,8 +63,8 @@ def main() -> int:
         expiry_s = int(time.time()) + arguments.valid_for
     try:
         identity = Identity(arguments.product_id, arguments.device_name)
-        secret = Secret(_read_secret(arguments.secret_file))
-    except (IoTHubError, OSError) as error:
+        secret = Secret(read_secret(arguments.secret_file, "device secret"))
+    except (IoTHubError, BoardError) as error:
         print(f"sign: {error}", file=sys.stderr)
         return 2
     username = mqtt_username(identity.client_id, connection_id, expiry_s, arguments.app_id)
