@@ -1,6 +1,7 @@
 """The tool that makes updates, against the device's own modules: what it packs they take, and what
 it should refuse it refuses. The real images of three ESP32 boards are packed too."""
 
+import ast
 import io
 import random
 import stat
@@ -16,6 +17,7 @@ from littlefs import LittleFS, LittleFSError
 from tools.boards.description import read_board
 from tools.boards.errors import BoardError
 from tools.boards.image import pinned_image
+from tools.bytecode import library
 from tools.deploy.starters import starters
 from tools.ota import __main__ as cli
 from tools.ota.application import application
@@ -221,6 +223,40 @@ def test_mixed_bytecode_is_told():
 def test_a_bundle_is_smaller_than_its_slot(compiled, keys):
     slot = slot_file(application_files(compiled, keys))
     assert len(bundle(slot)) < 0.75 * len(slot)
+
+
+# A person's advice, which is done without; and the beginning of names, of texts0 and so on.
+NOT_FOR_SAFE_MODE = {"iothub.hints", "iothub.texts"}
+
+
+def test_safe_mode_has_all_that_it_imports(compiled):
+    sources = library().sources
+    safe = base_files(compiled)
+    there = {module_of(path) for path in safe}
+    known = {module_of(path) for path in sources}
+    for path, text in sources.items():
+        if path.removesuffix(".py") + ".mpy" in safe:
+            missing = (named_in(text) & known) - there
+            assert missing <= NOT_FOR_SAFE_MODE, path
+    assert not NOT_FOR_SAFE_MODE & there
+
+
+def module_of(path: str) -> str:
+    return path.rpartition(".")[0].removesuffix("/__init__").replace("/", ".")
+
+
+def named_in(text: str) -> set[str]:
+    """What a source imports, or has the name of in a string."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.ImportFrom(module=str(module), names=aliases):
+                names |= {module, *(f"{module}.{alias.name}" for alias in aliases)}
+            case ast.Import(names=aliases):
+                names |= {alias.name for alias in aliases}
+            case ast.Constant(value=str(text)):
+                names.add(text)
+    return names
 
 
 # Whether all of it fits, by a real LittleFS as MicroPython makes it.
