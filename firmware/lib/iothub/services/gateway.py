@@ -172,32 +172,25 @@ class Gateway(Service):
     async def unbind(self, *sub_devices):
         """Unbinds sub-devices; they are offline then. Raises ServiceRefused with the code of one
         that was refused, when all were asked for; DeadlineError."""
-        refused = {}
+        all_results = {}
         for batch in _batches(sub_devices):
             results = await self._request("unbind", batch)
             for sub_device in batch:
-                code = results[sub_device.prefix]
-                if code:
-                    refused[sub_device.prefix] = code
-                else:
+                if not results[sub_device.prefix]:
                     self._unbound(sub_device)
-        _raise_refused("unbind", refused)
+            all_results.update(results)
+        _raise_refused("unbind", all_results)
 
     async def online(self, *sub_devices):
         """Brings bound sub-devices online, and again after every reconnect. Raises as unbind();
         NotConnected: the link broke, and they follow on the next one."""
         for sub_device in sub_devices:
             self._sub_devices[sub_device.prefix] = sub_device
-            if sub_device.state == LOST:
-                sub_device.enter(OFFLINE)
-        _raise_refused("online", await self._move("online", sub_devices, _COMES))
+        await self._move("online", sub_devices, _COMES)
 
     async def offline(self, *sub_devices):
         """Takes sub-devices offline. Raises as unbind()."""
-        for sub_device in sub_devices:
-            if sub_device.state == LOST:
-                sub_device.enter(OFFLINE)
-        _raise_refused("offline", await self._move("offline", sub_devices, _LEAVES))
+        await self._move("offline", sub_devices, _LEAVES)
 
     async def describe(self):
         """The Identity of every sub-device that is bound. Raises DeadlineError."""
@@ -231,11 +224,17 @@ class Gateway(Service):
         return results
 
     async def _move(self, kind, sub_devices, way):
-        """{prefix: result} of a request that takes sub-devices along a `way` (see _COMES), those
-        that are where it begins."""
+        """Takes sub-devices along a `way` (see _COMES), those that are where it begins. Raises as
+        unbind()."""
         start, through, end, refused, unknown = way
+        moved = []
+        for sub_device in sub_devices:
+            if sub_device.state == LOST and start != LOST:
+                sub_device.enter(OFFLINE)  # on its own wish, and not because the link broke
+            if sub_device.state == start:
+                moved.append(sub_device)
         all_results = {}
-        for batch in _batches([each for each in sub_devices if each.state == start]):
+        for batch in _batches(moved):
             for sub_device in batch:
                 sub_device.enter(through)
             results: dict = {}
@@ -248,7 +247,7 @@ class Gateway(Service):
                         state = unknown if code == GATEWAY_SYSTEM else refused
                         sub_device.enter(state if code else end)
             all_results.update(results)
-        return all_results
+        _raise_refused(kind, all_results)
 
     async def _bring_back(self):
         links = self.links
@@ -257,7 +256,7 @@ class Gateway(Service):
             if not lost or links != self.links:
                 return
             try:
-                _raise_refused("online", await self._move("online", lost, _COMES_BACK))
+                await self._move("online", lost, _COMES_BACK)
             except IoTHubError as e:
                 self._driver.report(e)
 
