@@ -8,9 +8,8 @@ from iothub import rsa
 from iothub.credentials import Identity
 from iothub.errors import BadInput, ProtocolError, ServiceRefused
 from iothub.services import publish, signed
-from iothub.services.signed import Signer
+from iothub.services.signed import Signer, string_to_sign
 from iothub.signing import SHA1, SHA256
-from iothub.text_signing import http_string_to_sign
 
 from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.throw_away_keys import THROW_AWAY_1024_PKCS1
@@ -48,7 +47,7 @@ def test_a_device_with_a_certificate_signs_with_its_key():
     signature = binascii.a2b_base64(fields["X-TC-Signature"])
     n, e = rsa.private_key(THROW_AWAY_1024_PKCS1)[:2]
     opened = pow(int.from_bytes(signature, "big"), e, n).to_bytes(len(signature), "big")
-    message = http_string_to_sign(HOST, "/device/register", "rsa-sha256", 1551000065, 5456, BODY)
+    message = string_to_sign(HOST, "/device/register", "rsa-sha256", 1551000065, 5456, BODY)
     assert opened.endswith(hashlib.sha256(message).digest())
     assert opened.startswith(b"\x00\x01\xff\xff")
 
