@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.compact.apart import put_apart
 from tools.compact.library import COMPAT, Module, read_library, stripped
 from tools.compact.linker import Bundles, Linker
 from tools.compact.names import Outside, Pool, Shortener, choose
@@ -41,12 +42,15 @@ def compact_library(
     """The library below `folder` (firmware/lib). `others` are programs that use it, whose words
     keep their meaning; `insiders` those that are to be translated(), of whose words only the
     keywords of calls and their texts do. The constants of modules in `named_constants` stay names,
-    for tests that change them. Raises CompactError."""
+    for tests that change them. `bundles` are in the place of the whole plan of files. Raises
+    CompactError."""
     plan = tomllib.loads(PLAN.read_text("utf-8"))
+    apart = plan["apart"] if bundles is None else {}
     bundles = plan["bundles"] if bundles is None else bundles
     kept = set(plan["names"]["kept"])
     modules = read_library(folder)
     take_out_texts(modules)
+    lookups = put_apart(modules, apart)
     names_plan = plan["names"]
     private = frozenset(names_plan["private"])
     outside = Outside(modules.values(), set(names_plan["internal"]), kept, private)
@@ -63,7 +67,8 @@ def compact_library(
     files = linker.files()
     public = {name for file in files for name in file.public}
     # Hints look for the names of errors.
-    public |= {text for (module, _), text in linker.globals.items() if module == ERRORS}
+    errors = {ERRORS, *apart.get(ERRORS, {})}
+    public |= {text for (module, _), text in linker.globals.items() if module in errors}
     trees = {file.path: file.tree for file in files}
     pool = Pool(outside.words | outside.keywords | kept)
     names = choose(trees, outside, public, pool, set(linker.globals.values()))
@@ -76,7 +81,10 @@ def compact_library(
     for name, module in linker.modules.items():
         stub = linker.stub(name)
         if stub is not None:
-            sources[module.path] = ast.unparse(_with_new_names(stub, names)) + "\n"
+            stub = _with_new_names(stub, names)
+            if name in lookups:
+                stub.body.append(lookups[name])
+            sources[module.path] = ast.unparse(stub) + "\n"
             stubs.add(module.path)
     sources[modules[COMPAT].path] = ast.unparse(modules[COMPAT].tree) + "\n"
     moved = {text for (name, _), text in linker.globals.items() if linker.home[name] != name}

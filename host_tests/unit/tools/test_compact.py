@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools import bytecode
+from tools.compact.apart import put_apart
 from tools.compact.build import CompactLibrary, compact_library
 from tools.compact.library import CompactError, read_library
 from tools.compact.linker import Linker
@@ -126,6 +127,45 @@ def test_a_stub_has_the_public_names_of_a_module_that_moved(tmp_path):
     assert stub is not None
     assert ast.unparse(stub) == "from iothub.b import shown\nLIMIT = 5"
     assert linker.stub("iothub.b") is None
+
+
+def test_classes_put_apart_are_found_where_they_went(tmp_path):
+    modules = read_library(
+        written(tmp_path, a="from iothub.errors import Refused, Rare\nraise Rare(Refused)\n")
+    )
+    body = modules["iothub.errors"].tree.body
+    body += ast.parse("class Rare(Refused):\n    code = 5\n").body
+    lookups = put_apart(modules, {"iothub.errors": {"iothub.rare": ["Rare"]}})
+    assert ast.unparse(modules["iothub.errors"].tree) == ERRORS.strip()
+    assert ast.unparse(modules["iothub.rare"].tree) == (
+        "from iothub.errors import Refused\n\nclass Rare(Refused):\n    code = 5"
+    )
+    assert ast.unparse(modules["iothub.a"].tree).startswith(
+        "from iothub.errors import Refused\nfrom iothub.rare import Rare\n"
+    )
+    assert "'iothub.rare'" in ast.unparse(lookups["iothub.errors"])
+    with pytest.raises(CompactError, match=r"iothub\.errors has no class Rare to put apart"):
+        put_apart(modules, {"iothub.errors": {"iothub.rare": ["Rare"]}})
+
+
+def test_every_error_is_where_the_sources_have_it(library, tmp_path):
+    bytecode.compile_library(library, tmp_path)
+    program = """
+import iothub
+from iothub import errors
+from iothub.errors import BadInput, UpdateError
+assert "iothub.rare_errors" in __import__("sys").modules
+print(str(UpdateError("odd"))[:11], errors.TlsError("no").code, errors.TlsError.__name__)
+print(issubclass(errors.TlsError, iothub.LinkError), issubclass(UpdateError, BadInput))
+"""
+    done = subprocess.run(
+        [MICROPYTHON, "-c", program],
+        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.stdout.splitlines() == ["update: odd 104 TlsError", "True False"], done.stdout
 
 
 def test_an_import_for_annotations_only_is_left_out(tmp_path):
