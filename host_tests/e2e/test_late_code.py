@@ -1,16 +1,12 @@
 """Code that is loaded to connect may fail to load: that is a lost link, and tried again; but not
 for ever, since a file that is missing or damaged stays so."""
 
-import json
 import shutil
 import socket
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.device_program import ROOT, run_text
 from tools.pki import make_authority
 
 PROGRAM = """
@@ -47,22 +43,8 @@ asyncio.run(asyncio.wait_for(main(), 10))
 """
 
 
-def heard_from(arguments: list[str], library: Path) -> list[Any]:
-    """What a program prints last, with the library of that folder."""
-    done = subprocess.run(
-        [str(MICROPYTHON), *arguments],
-        env={"MICROPYPATH": f"{library}:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: list[Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def test_a_session_goes_on_without_the_code_to_connect():
-    heard = heard_from(["-c", PROGRAM], ROOT / "firmware/lib")
+def test_a_session_goes_on_without_the_code_to_connect(tmp_path):
+    heard = run_text(PROGRAM, tmp_path)
     assert [(offline, kind) for offline, kind, _, _ in heard] == [(True, "LinkError")] * 4
     assert [code for _, _, code, _ in heard] == [12, 2, 12, 2]
     assert "out of memory" in heard[0][3] and "is_not_there" in heard[1][3]
@@ -70,11 +52,12 @@ def test_a_session_goes_on_without_the_code_to_connect():
 
 DEVICE = """
 import asyncio, json, os, sys
+folder, path, content, transport, port = sys.argv[1:]
+sys.path.insert(0, folder)
 from iothub import Device
 from iothub.config import Config
 from iothub.mqtt.backoff import Backoff
 
-folder, path, content, transport, port = sys.argv[1:]
 fields = {
     "product_id": "A1B2C3D4E5", "device_name": "dev01", "device_secret": "c2VjcmV0",
     "transport": transport, "host": "127.0.0.1", "port": int(port), "network": {"ssid": "none"},
@@ -117,11 +100,10 @@ NOTHING = b""
 def test_code_that_never_loads_ends_it(tmp_path, path, content, transport, reason):
     shutil.copytree(ROOT / "firmware/lib/iothub", tmp_path / "iothub")
     (tmp_path / "root.der").write_bytes(make_authority("desk").certificate_der)
-    (tmp_path / "program.py").write_text(DEVICE)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         given = [str(tmp_path), path, content.hex(), transport, str(port)]
-        *lost, last = heard_from([str(tmp_path / "program.py"), *given], tmp_path)
+        *lost, last = run_text(DEVICE, tmp_path, *given)
     assert lost == [ENOENT] * 4
     assert last[:4] == ["LinkError", ENOENT, "connect", reason]
     assert "missing or damaged" in last[4]

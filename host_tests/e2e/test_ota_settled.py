@@ -2,11 +2,9 @@
 which that one's record is forgotten."""
 
 import json
-import subprocess
-from pathlib import Path
-from typing import Any
 
-from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.device_program import run_text
+from host_tests.e2e.test_timekeeper import CONFIG
 
 PROGRAM = """
 import asyncio, json, sys
@@ -32,36 +30,12 @@ async def main():
 
 asyncio.run(main())
 """
-CONFIG = {
-    "product_id": "ABCDE12345",
-    "device_name": "d",
-    "device_secret": "c2VjcmV0c2VjcmV0",
-    "host": "127.0.0.1",
-    "transport": "tcp",
-}
-
-
-def settled(folder: Path, what: str) -> list[Any]:
-    """[version of the record that is left, whether the journal is empty]"""
-    program = folder / "program.py"
-    program.write_text(PROGRAM, "utf-8")
-    done = subprocess.run(
-        [str(MICROPYTHON), str(program), json.dumps(CONFIG), what],
-        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: list[Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def test_a_version_that_is_settled_is_forgotten(tmp_path):
-    assert settled(tmp_path, "nothing") == [None, True]
+    assert run_text(PROGRAM, tmp_path, json.dumps(CONFIG), "nothing") == [None, True]
 
 
 def test_the_record_of_the_next_version_is_not(tmp_path):
-    version, _ = settled(tmp_path, "next")
+    version, _ = run_text(PROGRAM, tmp_path, json.dumps(CONFIG), "next")
     assert version == "1.2"
