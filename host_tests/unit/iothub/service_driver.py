@@ -4,7 +4,7 @@ what is sent, and lets coroutines go on when the test says so."""
 import json
 
 from iothub.credentials import Identity
-from iothub.errors import DeadlineError
+from iothub.errors import BadInput, DeadlineError
 
 IDENTITY = Identity("PRODUCTID1", "dev01")
 
@@ -47,10 +47,12 @@ class Task:
 
 
 class Driver:
-    """`is_up` false: nothing leaves. `expired`: so many until() have waited long enough."""
+    """`is_up` false: nothing leaves. `max_bytes` of a message that can leave. `expired`: so many
+    until() have waited long enough."""
 
     def __init__(self):
         self.is_up = True
+        self.max_bytes = 16384
         self.expired = 0
         self.ticking = False
         self.clock_s = 1589786839
@@ -67,7 +69,11 @@ class Driver:
     # What services call
 
     def send(self, topic, payload):
-        if self.is_up:
+        if isinstance(payload, str):
+            payload = payload.encode()
+        if self.is_up and len(payload) > self.max_bytes:
+            self.report(BadInput("payload", "too large for a packet"))
+        elif self.is_up:
             self.sent.append((topic, payload))
         return self.is_up
 

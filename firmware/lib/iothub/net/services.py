@@ -6,14 +6,7 @@ from random import getrandbits
 from time import ticks_diff, ticks_ms
 
 from iothub.compat import const
-from iothub.errors import (
-    DeadlineError,
-    IoTHubError,
-    LinkError,
-    NotConnected,
-    QueueFull,
-    SubscribeRefused,
-)
+from iothub.errors import BadInput, DeadlineError, IoTHubError, SubscribeRefused
 from iothub.mqtt.engine import FILTER_GRANTED, FILTER_REFUSED, ONLINE_AGAIN
 from iothub.net.session import HANDLER_FAILED, OFFLINE
 from iothub.timeouts import DELIVERY_MS, SERVICE_TICK_MS
@@ -87,9 +80,11 @@ class Services:
     def send(self, topic, payload):
         try:
             self._session.publish_nowait(topic, payload)
-            return True
-        except (NotConnected, QueueFull, LinkError):
+        except BadInput as e:  # too large for a packet
+            self.report(e)
+        except IoTHubError:
             return False
+        return True
 
     def keep_time(self):
         if self._timer is None:

@@ -117,9 +117,8 @@ class Log:
     # The level
 
     def request(self):
-        """The payload (bytes) that asks for the level; at every login."""
-        fields = {"type": "get_log_level", "clientToken": self._identity.product_id}
-        return json.dumps(fields).encode()
+        """The payload (str) that asks for the level; at every login."""
+        return json.dumps({"type": "get_log_level", "clientToken": self._identity.product_id})
 
     def answer(self, topic, payload):
         """Takes a message of ANSWER_FAMILY (bytes): the level, asked for or not. False for what

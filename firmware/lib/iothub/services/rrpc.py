@@ -90,9 +90,7 @@ class Rrpc(Service):
         if call.state == DONE:
             return
         answer = b"" if answer is None else answer
-        if isinstance(answer, str):
-            answer = answer.encode()
-        if not isinstance(answer, (bytes, bytearray, memoryview)):
+        if not isinstance(answer, (str, bytes, bytearray, memoryview)):
             raise BadInput("answer", "must be bytes or str")
         call.task = None
         call.answer = answer

@@ -3,8 +3,8 @@
 The driver (net/services.py) subscribes `pattern` at `qos` and calls received(topic, payload) for
 what comes, connected() when the subscription stands, closed() when the link is gone. It hands
 itself in and has:
-  send(topic, payload)      QoS 0; whether it left. What is lost is for a deadline to notice.
-                            Raises BadInput
+  send(topic, payload)      QoS 0, payload bytes or str; whether it left, or never will, which is
+                            reported. What is lost is for a deadline to notice
   keep_time()               calls advance(elapsed_ms) from now on, until that answers False
   until(condition, ms)      coroutine: waits for condition(), looked at whenever something happened
                             or wake() was called. Raises DeadlineError
@@ -17,8 +17,6 @@ unsubscribe(pattern); allow(prefix) and forbid(prefix); now_s(), Unix time or No
 """
 
 import json
-
-from iothub.errors import BadInput
 
 
 class Service:
@@ -43,10 +41,7 @@ class Service:
         return False
 
     def _send(self, message):
-        try:
-            self._driver.send(self._topic, json.dumps(message).encode())
-        except BadInput as e:  # too large for a packet
-            self._driver.report(e)
+        self._driver.send(self._topic, json.dumps(message))
 
     def _message(self, payload):
         """The dict in a payload (bytes), with a `type` (str), and a `payload` that is a dict or
