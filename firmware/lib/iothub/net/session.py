@@ -36,18 +36,18 @@ from iothub.timeouts import (
     WRITE_STALL_MS,
 )
 
-# States, and to which others each may go.
+# States, and to which others each may go: bit n stands for state n.
 STOPPED = const(0)
 OPENING = const(1)
 LOGGING_IN = const(2)
 ONLINE = const(3)
 WAITING = const(4)
 NEXT_STATES = (
-    (OPENING,),
-    (LOGGING_IN, WAITING, STOPPED),
-    (ONLINE, WAITING, STOPPED),
-    (WAITING, STOPPED),
-    (OPENING, STOPPED),
+    1 << OPENING,
+    1 << LOGGING_IN | 1 << WAITING | 1 << STOPPED,
+    1 << ONLINE | 1 << WAITING | 1 << STOPPED,
+    1 << WAITING | 1 << STOPPED,
+    1 << OPENING | 1 << STOPPED,
 )
 
 # What on_event tells besides the engine's reports: the link is gone; the error.
@@ -249,7 +249,7 @@ class Session:
         self.engine.advance(elapsed_ms)
 
     def _enter(self, state):
-        if state not in NEXT_STATES[self.state]:
+        if not NEXT_STATES[self.state] >> state & 1:
             raise RuntimeError("session state %d to %d" % (self.state, state))
         self.state = state
 
