@@ -94,8 +94,9 @@ NOTHING = b""
         ("net/transport", ANOTHER_BUILD, "tcp", "incompatible .mpy file"),
         ("net/transport", DAMAGED, "tls", "incompatible .mpy file"),
         ("net/access", ANOTHER_BUILD, "tcp", "incompatible .mpy file"),
+        ("mqtt/login", DAMAGED, "tcp", "incompatible .mpy file"),
     ],
-    ids=["missing", "of another build", "damaged, TLS", "of another build, login"],
+    ids=["missing", "of another build", "damaged, TLS", "of another build, login", "CONNECT"],
 )
 def test_code_that_never_loads_ends_it(tmp_path, path, content, transport, reason):
     shutil.copytree(ROOT / "firmware/lib/iothub", tmp_path / "iothub")
@@ -107,3 +108,29 @@ def test_code_that_never_loads_ends_it(tmp_path, path, content, transport, reaso
     assert lost == [ENOENT] * 4
     assert last[:4] == ["LinkError", ENOENT, "connect", reason]
     assert "missing or damaged" in last[4]
+
+
+BLOCKING = """
+import json, sys
+from iothub.mqtt import engine
+from iothub.net.mqtt import MQTTClient
+
+told = []
+for wrong in (MemoryError, ImportError):
+    def load(name):
+        raise wrong
+    loading, engine.for_now = engine.for_now, load
+    client = MQTTClient("device", "127.0.0.1", int(sys.argv[1]))
+    try:
+        client.connect()
+    except wrong:
+        told.append([wrong.__name__, client.sock is None])
+    engine.for_now = loading
+print(json.dumps(told))
+"""
+
+
+def test_the_blocking_client_hangs_up_without_the_code_to_connect(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = run_text(BLOCKING, tmp_path, str(server.getsockname()[1]))
+    assert told == [["MemoryError", True], ["ImportError", True]]
