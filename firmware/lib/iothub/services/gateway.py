@@ -173,14 +173,14 @@ class Gateway(Service):
     async def unbind(self, *sub_devices):
         """Unbinds sub-devices; they are offline then. Raises ServiceRefused with the code of one
         that was refused, when all were asked for; DeadlineError."""
-        all_results = {}
-        for batch in _batches(sub_devices):
-            results = await self._request("unbind", batch)
-            for sub_device in batch:
-                if not results[sub_device.prefix]:
+        results: dict = {}
+        try:
+            await self._ask("unbind", sub_devices, results)
+        finally:
+            for sub_device in sub_devices:
+                if results.get(sub_device.prefix) == 0:
                     self._unbound(sub_device)
-            all_results.update(results)
-        _raise_refused("unbind", all_results)
+        _raise_refused("unbind", results)
 
     async def online(self, *sub_devices):
         """Brings bound sub-devices online, and again after every reconnect. Raises as unbind();
@@ -224,6 +224,11 @@ class Gateway(Service):
             driver.wake()
         return results
 
+    async def _ask(self, kind, sub_devices, results):
+        """A request for each _MAX_DEVICES of them; `results` (a dict) takes the answers."""
+        for i in range(0, len(sub_devices), _MAX_DEVICES):
+            results.update(await self._request(kind, sub_devices[i : i + _MAX_DEVICES]))
+
     async def _move(self, kind, sub_devices, way):
         """Takes sub-devices along a `way` (see _COMES), those that are where it begins. Raises as
         unbind()."""
@@ -233,22 +238,18 @@ class Gateway(Service):
             if sub_device.state == LOST and start != LOST:
                 sub_device.enter(OFFLINE)  # on its own wish, and not because the link broke
             if sub_device.state == start:
-                moved.append(sub_device)
-        all_results = {}
-        for batch in _batches(moved):
-            for sub_device in batch:
                 sub_device.enter(through)
-            results: dict = {}
-            try:
-                results = await self._request(kind, batch)
-            finally:
-                for sub_device in batch:
-                    code = results.get(sub_device.prefix, GATEWAY_SYSTEM)
-                    if sub_device.state == through:  # else the link broke, or it was unbound
-                        state = unknown if code == GATEWAY_SYSTEM else refused
-                        sub_device.enter(state if code else end)
-            all_results.update(results)
-        _raise_refused(kind, all_results)
+                moved.append(sub_device)
+        results: dict = {}
+        try:
+            await self._ask(kind, moved, results)
+        finally:
+            for sub_device in moved:
+                code = results.get(sub_device.prefix, GATEWAY_SYSTEM)
+                if sub_device.state == through:  # else the link broke, or it was unbound
+                    state = unknown if code == GATEWAY_SYSTEM else refused
+                    sub_device.enter(state if code else end)
+        _raise_refused(kind, results)
 
     async def _bring_back(self):
         links = self.links
@@ -329,9 +330,7 @@ class Gateway(Service):
         message: dict = {"type": "change", "result": 0}
         identities = [identity for identity, _ in entries]
         if len(entries) <= _MAX_DEVICES:
-            devices = [_entry(identity) for identity in identities]
-            for device in devices:
-                device["result"] = 0
+            devices = [dict(_entry(identity), result=0) for identity in identities]
             message["payload"] = {"status": status, "devices": devices}
         self._send(message)
         return self._changed(status != 0, identities)
@@ -350,10 +349,6 @@ class Gateway(Service):
 
 def _entry(identity):
     return {"product_id": identity.product_id, "device_name": identity.device_name}
-
-
-def _batches(sub_devices):
-    return [sub_devices[i : i + _MAX_DEVICES] for i in range(0, len(sub_devices), _MAX_DEVICES)]
 
 
 def _raise_refused(kind, results):
