@@ -49,9 +49,10 @@ class RemembersEverything(Exchanges):
     """Never forgets a message of the server."""
 
     def received(self, data):
-        known = self._remembered
+        known = list(self._remembered)
         reply = Exchanges.received(self, data)
-        self._remembered = [*known, data]
+        known.append(data)
+        self._remembered = known
         return reply
 
 

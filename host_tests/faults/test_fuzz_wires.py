@@ -37,8 +37,8 @@ REACHED = {
         "ServiceRefused of the gateway",
     ),
     "fuzz_coap": (
-        "LinkError", "DeadlineError", "malformed", "read", "response", "published True",
-        "published False", "ServiceRefused of the cloud", "ProtocolError of the cloud",
+        "LinkError", "DeadlineError", "malformed", "read", "response", "token",
+        "ServiceRefused of the cloud", "ProtocolError of the cloud",
     ),
     "fuzz_websocket": (
         "handshake taken", "handshake: ProtocolError", "handshake: LinkError", "error", "closed",
