@@ -42,7 +42,7 @@ def run():
 
     try:
         try:
-            slotboot = begin()
+            slotboot = begin()  # noqa: F821 (it is deleted where this does not run)
             if slotboot:
                 slotboot.run()
             else:
@@ -54,17 +54,18 @@ def run():
         reset()
 
 
-try:
-    import factory
+files = os.listdir()
+if "reset" in files or "closed.json" in files:
+    try:
+        import factory
 
-    factory.begin()
-    del factory, sys.modules["factory"]
-except ImportError:
-    pass  # a board whose files were copied one by one
-except Exception as e:
-    sys.print_exception(e)
-
-if "closed.json" in os.listdir():
+        factory.begin()
+        del factory, sys.modules["factory"]
+    except Exception as e:  # it is tried again at the next start
+        sys.print_exception(e)
+    files = os.listdir()
+if "closed.json" in files:
     run()
 micropython.kbd_intr(3)
 begin()
+del begin, run, files  # their memory is the application's

@@ -9,23 +9,25 @@ request stays on the flash until all of it is done.
 import json
 import os
 
-_CLOSED = "closed.json"  # closes the console, for boot.py: {}, or {"reset_pin": 22}
-_ASKED = "reset"
-_EVERYTHING = "everything"
-_STATE = "state"
-_CONFIGURATION = "device.json"
+from micropython import const
+
+_CLOSED = const("closed.json")  # closes the console, for boot.py: {}, or {"reset_pin": 22}
+_ASKED = const("reset")
+_EVERYTHING = const("everything")
+_STATE = const("state")
+_CONFIGURATION = const("device.json")
 _IDENTITY = ("device.der", "device.crt.der", "device.key.der")
-_FILL = "fill"
+_FILL = const("fill")
 
 # How long the pin is held down, to ground.
-_HOLD_MS = 5000
-_POLL_MS = 100
+_HOLD_MS = const(5000)
+_POLL_MS = const(100)
 
 # What LittleFS keeps within a folder's block, and how often it is to be written until both blocks
 # of the folder, of 4 KiB, were erased.
-_SMALL_BYTES = 500
-_SMALL_WRITES = 24
-_MAX_FLASH_BYTES = 16 * 1024 * 1024
+_SMALL_BYTES = const(500)
+_SMALL_WRITES = const(24)
+_MAX_FLASH_BYTES = const(16 * 1024 * 1024)
 
 
 def begin():

@@ -22,8 +22,8 @@ _OVERWRITE = "    _overwrite()\n"
 _FIRST = "    for name in _names("
 FAULTS = {
     "nothing is overwritten": (_OVERWRITE, ""),
-    "folders are not": ("_SMALL_WRITES = 24", "_SMALL_WRITES = 0"),
-    "folders are overwritten in part": ("_SMALL_WRITES = 24", "_SMALL_WRITES = 9"),
+    "folders are not": ("_SMALL_WRITES = const(24)", "_SMALL_WRITES = 0"),
+    "folders are overwritten in part": ("_SMALL_WRITES = const(24)", "_SMALL_WRITES = 9"),
     "the console opens too early": (_OVERWRITE, "    _remove(_CLOSED)\n" + _OVERWRITE),
     "the request is forgotten": (_FIRST, "    _remove(_ASKED)\n" + _FIRST),
     "the key's name is forgotten": ("paths = list(", "_remove(_CONFIGURATION)\n    paths = list("),
