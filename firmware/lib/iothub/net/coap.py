@@ -127,11 +127,14 @@ class CoapPublisher:
         cloud has it. Raises ServiceRefused, LinkError and its kinds, BadInput."""
         if isinstance(payload, str):
             payload = payload.encode()
+        prefix = self._device.identity.prefix
         await self._turn.acquire()
         try:
             for _ in range(2):
                 if not self._token:
-                    await self._authenticate()
+                    # Random, and only to tell one attempt from another in the cloud's logs.
+                    request = service.authentication(prefix, "%05x" % getrandbits(20))
+                    self._token = service.token(*await self._post(request))
                 request = service.publication(self._device.topic(name), payload, self._token)
                 code, answer = await self._post(request)
                 if code != service.UNAUTHORISED:
@@ -147,13 +150,6 @@ class CoapPublisher:
     def close(self):
         self._client.close()
         self._token = b""
-
-    async def _authenticate(self):
-        # Random, and only to tell one attempt from another in the cloud's logs.
-        connection_id = "%05x" % getrandbits(20)
-        prefix = self._device.identity.prefix
-        answer = await self._post(service.authentication(prefix, connection_id))
-        self._token = service.token(*answer)
 
     async def _post(self, request):
         code, _, payload = await self._client.request(codec.POST, *request)

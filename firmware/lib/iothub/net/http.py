@@ -93,8 +93,32 @@ class Client:
 
     def read_now(self, buf):
         """readinto() without waiting: None if nothing is there now. Every body comes this way."""
+        response = self.response
         try:
-            return self._body_now(buf)
+            while not response.left:
+                if response.state == codec.DONE:
+                    self._release()
+                    return 0
+                if not self._framing():
+                    return None
+            count = len(buf)
+            if count > response.left:
+                count = response.left
+                buf = memoryview(buf)[:count]
+            if self._at < self._end:
+                count = min(count, self._end - self._at)
+                buf[:count] = memoryview(self._rx)[self._at : self._at + count]
+                self._at += count
+            else:
+                count = self._stream.readinto(buf)
+                if count is None:
+                    return None
+                if not count:
+                    response.ended()
+                    self._release()
+                    return 0
+            response.took(count)
+            return count
         except BaseException as e:
             raise self._failed(e)
 
@@ -152,33 +176,6 @@ class Client:
                 self._endpoint.handshake_over()
             else:
                 await self._wait()
-
-    def _body_now(self, buf):
-        response = self.response
-        while not response.left:
-            if response.state == codec.DONE:
-                self._release()
-                return 0
-            if not self._framing():
-                return None
-        count = len(buf)
-        if count > response.left:
-            count = response.left
-            buf = memoryview(buf)[:count]
-        if self._at < self._end:
-            count = min(count, self._end - self._at)
-            buf[:count] = memoryview(self._rx)[self._at : self._at + count]
-            self._at += count
-        else:
-            count = self._stream.readinto(buf)
-            if count is None:
-                return None
-            if not count:
-                response.ended()
-                self._release()
-                return 0
-        response.took(count)
-        return count
 
     def _framing(self):
         """Takes what comes before, between and after the bytes of the body. False if nothing is

@@ -77,7 +77,9 @@ def answer(status, body, phase):
         if error is not None:
             code = str(error.get("Code", ""))
             reason = (code + ": " if code else "") + str(error.get("Message", ""))
-            raise ServiceRefused(_clean(reason), phase, _number(reason, status))
+            # Printable, and without the end of a line.
+            told = repr(reason[:_MAX_REASON_CHARS])[1:-1][:_MAX_REASON_CHARS]
+            raise ServiceRefused(told, phase, _number(reason, status))
         if status == 200:
             return found
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
@@ -94,8 +96,3 @@ def _number(reason, status):
             if piece in text:
                 return WRONG_SIGNATURE + i
     return status
-
-
-def _clean(text):
-    """Printable, without a line's end."""
-    return repr(text[:_MAX_REASON_CHARS])[1:-1][:_MAX_REASON_CHARS]
