@@ -16,7 +16,8 @@ from iothub.net import log as module
 from iothub.net import signed
 
 module.LOG_FLUSH_MS = module.LOG_RETRY_MS = 1
-WRONG = {"LinkError": LinkError, "MemoryError": MemoryError, "ImportError": ImportError}
+WRONG = {"LinkError": LinkError, "MemoryError": MemoryError, "ImportError": ImportError,
+         "ValueError": ValueError}
 tried = []
 
 def of_device(device):
@@ -38,7 +39,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("wrong", ["LinkError", "MemoryError", "ImportError"])
+@pytest.mark.parametrize("wrong", ["LinkError", "MemoryError", "ImportError", "ValueError"])
 def test_the_next_upload_is_tried(tmp_path, wrong):
     tried, has_counted, kind = run_text(PROGRAM, tmp_path, wrong, json.dumps(CONFIG))
     assert (tried >= 3, has_counted, kind) == (True, True, "LinkError")

@@ -66,8 +66,9 @@ class DeviceLog(service.Log):
             while self.wants_to_leave(self._device.is_online):
                 await gateway.post(service.PATH, self.batch(), service.PHASE)
                 self.sent()
-        except (ImportError, MemoryError):
-            raise LinkError("no memory to upload the log", CONNECT, errno.ENOMEM)
+        except (ImportError, MemoryError, ValueError) as e:
+            code = errno.ENOMEM if isinstance(e, MemoryError) else errno.ENOENT
+            raise LinkError("HTTP cannot be loaded", CONNECT, code)
         finally:
             self._turn.release()
             if gateway is not None:

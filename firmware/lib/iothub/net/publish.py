@@ -25,8 +25,9 @@ class HttpPublisher:
 
                 self._gateway = signed.of_device(device)
             found = await self._gateway.post(service.PATH, body, service.PHASE)
-        except (ImportError, MemoryError):
-            raise LinkError("no memory for HTTP", CONNECT, errno.ENOMEM)
+        except (ImportError, MemoryError, ValueError) as e:
+            code = errno.ENOMEM if isinstance(e, MemoryError) else errno.ENOENT
+            raise LinkError("HTTP cannot be loaded", CONNECT, code)
         return found.get("RequestId")
 
     def close(self):
