@@ -162,7 +162,9 @@ class Exchanges:
             is_known = message_id in self._remembered  # our acknowledgement was lost
             if not is_known and self._takes(code, token, options, payload):
                 is_known = True
-                self._remembered = self._remembered[1 - _REMEMBERED :] + [message_id]
+                self._remembered.append(message_id)
+                if len(self._remembered) > _REMEMBERED:
+                    self._remembered.pop(0)
             if kind == CON:
                 return encode(ACK if is_known else RST, EMPTY, message_id)
         elif self.state == UNACKNOWLEDGED and message_id == self._number & 0xFFFF:

@@ -60,11 +60,11 @@ class Client:
         self._release()
         return response
 
-    async def readinto(self, buf):
-        """Fills the front of `buf` with what comes next of the body; how many bytes, 0 at its
-        end. Raises LinkError."""
+    def readinto(self, buf):
+        """A coroutine: fills the front of `buf` with what comes next of the body; how many bytes,
+        0 at its end. Raises LinkError."""
         self._begin(HTTP_STALL_MS)
-        return await self._body(buf)
+        return self._body(buf)
 
     async def read(self, max_bytes):
         """The whole rest of the body (bytes). Raises LinkError; ProtocolError when it has more

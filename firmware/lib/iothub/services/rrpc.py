@@ -62,7 +62,9 @@ class Rrpc(Service):
         if process_id in self._recent:
             self.duplicates += 1
             return
-        self._recent = self._recent[1 - _MAX_RECENT :] + [process_id]
+        self._recent.append(process_id)
+        if len(self._recent) > _MAX_RECENT:
+            self._recent.pop(0)
         if self._handler is None:
             self._report("no handler for a call")
         elif len(self._calls) >= _MAX_CALLS:
