@@ -15,8 +15,7 @@ class RemoteConfig(Service):
     def __init__(self, driver, identity):
         super().__init__(driver, identity, b"$config/operation", b"$config/operation/result")
         self.current = None
-        self._error = None
-        self._answers = 0
+        self._code = None  # the result of the newest reply
         self._handler = None
 
     def on_change(self, handler):
@@ -32,11 +31,12 @@ class RemoteConfig(Service):
         switched off (1001); DeadlineError."""
         driver = self._driver
         await driver.until(lambda: self.is_connected)
-        before = self._answers
+        self._code = None
         self._send({"type": "get"})
-        await driver.until(lambda: self._answers != before, CONFIG_ANSWER_MS)
-        if self._error is not None:
-            raise self._error
+        await driver.until(lambda: self._code is not None, CONFIG_ANSWER_MS)
+        code = self._code
+        if code:
+            raise ServiceRefused("refused (%d)" % code, "remote configuration", code)
         return self.current
 
     def connected(self):
@@ -59,14 +59,10 @@ class RemoteConfig(Service):
         if type(code) is not int or (code == 0 and config is None):
             self.malformed += 1
             return None
-        self._error = None
-        if code:
-            self._error = ServiceRefused("refused (%d)" % code, "remote configuration", code)
-        else:
-            self.current = config
         if is_reply:
-            self._answers += 1
+            self._code = code
             self._driver.wake()
-        if is_new and not code and self._handler is not None:
-            return self._handler(config)
-        return None
+        if code:
+            return None
+        self.current = config
+        return self._handler(config) if is_new and self._handler is not None else None
