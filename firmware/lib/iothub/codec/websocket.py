@@ -83,4 +83,5 @@ def close_reason(payload):
 
 
 def printable(data):
-    return "".join([chr(c) if 32 <= c < 127 else "?" for c in bytes(data)[:60]])
+    """At most 60 bytes, as text without control characters."""
+    return repr(bytes(data[:60]))[2:-1]
