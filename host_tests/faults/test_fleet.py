@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from iothub import loading
 from iothub.mqtt import engine as mqtt
 from iothub.mqtt.backoff import Backoff
 from iothub.store.queue import RamQueue
@@ -31,6 +32,14 @@ OUTAGES_S = (5, 10, 30, 120, 900)
 LONG_OUTAGE_S = 120  # from here on every device waits by the last ceiling
 _STABLE_S = 60  # long enough online that the backoff begins anew
 SEED = 20240104
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _code_stays_loaded():
+    """What a device loads for a moment would be loaded for each of thousands of logins."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "let_go", lambda name: None)
+        yield
 
 
 class RestartingServer(VirtualServer):
