@@ -212,16 +212,20 @@ def test_a_factory_reset_of_everything_leaves_no_secret_and_opens_the_console(tm
 
 def test_the_reset_pin_is_a_way_back(tmp_path, firmware, capsys):
     flash = tmp_path / "flash.bin"
-    with WatchedBoard(flash, deployed(firmware, RUNS)) as board:
+    # Nothing pulls it up in the emulator: it is held.
+    closed = {"/closed.json": json.dumps({"reset_pin": 22}).encode()}
+    with WatchedBoard(flash, deployed(firmware, RUNS) | closed) as board:
         assert board.has_usb()
         board.hears(1, "runs")
-        port = f"socket://127.0.0.1:{board.console_port}"
-        # Nothing pulls the pin up in the emulator: it is held.
-        arguments = ["--port", port, "--profile", "production", "--reset-pin", "22"]
-        assert provision.main(arguments) == 0
-        assert "is closed from now on" in capsys.readouterr().out
-        assert board.has_usb()
-        board.hears(1, "starts")
     content = flash.read_bytes()
     assert not [word for word in SECRETS + LEARNED if word in content]
     assert "/closed.json" not in read_flash_image(content)
+    # Which is why provisioning looks at the pin first.
+    with WatchedBoard(flash, deployed(firmware, RUNS)) as board:
+        assert board.has_usb()
+        board.hears(1, "runs")
+        command = ["--profile", "production", "--port", f"socket://127.0.0.1:{board.console_port}"]
+        for pin, reason in (("22", "pin 22 is held"), ("40", "this board has no pin 40")):
+            assert provision.main([*command, "--reset-pin", pin]) == 1
+            assert f"closing the console: {reason}" in capsys.readouterr().err
+    assert "/closed.json" not in read_flash_image(flash.read_bytes())

@@ -13,6 +13,16 @@ CLOSED = "/closed.json"
 DEVELOPMENT, PRODUCTION = "development", "production"
 MAX_PIN = 48  # of an ESP32-S3, which has most
 _PHASE = "closing the console"
+_PIN_LEVEL = """
+from machine import Pin
+from time import sleep_ms
+try:
+    _pin = Pin({pin}, Pin.IN, Pin.PULL_UP)
+    sleep_ms(1)
+    print(_pin.value())
+except ValueError:
+    print("none")
+"""
 _CONFIGURATION = "/device.json"
 _KEYS = "/slots/keys"
 _SLOTS = ["/slots/a", "/slots/b"]
@@ -39,6 +49,8 @@ def close(board: RunningBoard, closing: Closing, told: Callable[[str], None]) ->
         told(
             "It has no keys that sign updates (make ota-keys): what it runs now, it runs for good."
         )
+    if closing.reset_pin is not None:
+        _check_pin(board, closing.reset_pin)
     board.call("remove", _WEBREPL)
     pin = {} if closing.reset_pin is None else {"reset_pin": closing.reset_pin}
     board.write(CLOSED, json.dumps(pin).encode())
@@ -55,3 +67,13 @@ def check_deployed(board: RunningBoard) -> None:
             raise BoardError(_PHASE, f"its {path} is not of this version", "First: make deploy")
     if not any(board.call("hashes", _SLOTS)):
         raise BoardError(_PHASE, "there is no application on it", "First: make deploy")
+
+
+def _check_pin(board: RunningBoard, pin: int) -> None:
+    """The next start looks at it, and a console that is closed says nothing of a wrong one."""
+    level = board.exec(_PIN_LEVEL.format(pin=pin)).decode().strip()
+    if level == "none":
+        raise BoardError(_PHASE, f"this board has no pin {pin}", "Name a free GPIO: --reset-pin")
+    if level == "0":
+        hint = "Let go of it, or name another; nothing else may drive it."
+        raise BoardError(_PHASE, f"pin {pin} is held, the start would reset everything", hint)
