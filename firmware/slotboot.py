@@ -1,5 +1,5 @@
-"""Starts the application of one of two slots, or what is left to start: the one module outside
-the slots, which no update replaces.
+"""Starts the application of one of two slots, or what is left to start: outside the slots, where
+no update replaces it.
 
 A slot is one file, /slots/a or /slots/b, read as a file system at /slot; /slots/base is what
 provisioning wrote: identity, MQTT and update, for when no slot is good. Which one starts says the
