@@ -7,6 +7,8 @@ import pytest
 
 from host_tests.target.desk_board import DeskBoard
 from tools.deploy.starters import starters
+from tools.pico.description import describe_board
+from tools.pico.filesystem import read_flash_image
 from tools.pki import issue, make_authority
 from tools.provision import __main__ as provision
 from tools.provision import factory
@@ -200,3 +202,30 @@ def test_a_board_that_lacks_what_no_cable_brings_later_is_not_closed(tmp_path, c
         assert provision.main([*command, desk.port]) == 1
         assert "there is no application on it\n  First: make deploy" in capsys.readouterr().err
         assert "/closed.json" not in paths_on(desk)
+
+
+def test_a_factory_run_closes_each_board_that_is_deployed(tmp_path, monkeypatch, capsys):
+    devices = tmp_path / "devices.csv"
+    devices.write_text(f"product_id,device_name,device_secret\nA1B2C3D4E5,dev-1,{SECRET}\n")
+    tries = iter([True, True])
+    with DeskBoard(tmp_path) as desk:
+        arguments = ["--factory", str(devices), "--profile", "production", "--port", desk.port]
+
+        def next_board(label):
+            go_on = next(tries, False)
+            if (tmp_path / "devices.results.csv").exists():  # it was refused: deployed meanwhile
+                with RunningBoard.opened(desk.port) as board:
+                    for path, content in {**starters(), "/slots/a": b"an application"}.items():
+                        board.write(path, content)
+            return go_on
+
+        monkeypatch.setattr(provision, "_next_board", next_board)
+        assert provision.main(arguments) == 0
+        told = capsys.readouterr().out
+        assert "failed closing the console: its /boot.py is not of this version" in told
+        assert "All are done" in told
+    # As a Pico W has it, below its image.
+    image = bytes(describe_board().filesystem.offset_bytes)
+    files = read_flash_image(image + (tmp_path / "flash.bin").read_bytes())
+    assert json.loads(files["/closed.json"]) == {}
+    assert json.loads(files["/device.json"])["device_name"] == "dev-1"
