@@ -15,7 +15,7 @@ FIRMWARE = ROOT / "firmware"
 HEAP = "8m"
 TIMEOUT_S = 300
 # One in so many changes is cut at, in `make test`.
-EVERY = 12
+EVERY = 20
 _CUTS = re.compile(r"^(\w+): (\d+) changes, (\d+) cuts$", re.M)
 # What factory.py has, and what a fault makes of it.
 _OVERWRITE = "    _overwrite()\n"

@@ -107,7 +107,7 @@ class Console:
     def __exit__(self, *_exception: object) -> None:
         self._socket.close()
 
-    def types(self, keys: bytes, times: int = 1, pause_s: float = 0.2) -> None:
+    def types(self, keys: bytes, times: int = 1, pause_s: float = 0.1) -> None:
         """Keys, again and again, and what comes back meanwhile."""
         for _ in range(times):
             self._socket.sendall(keys)

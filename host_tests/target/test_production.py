@@ -20,7 +20,7 @@ pytestmark = requires("node", "npm")
 
 CLOSED = {"/closed.json": b"{}"}
 # A board whose console is open has come to its USB by then.
-USB_S = 2.0
+USB_S = 1.5
 STARTS = TELL + "tell('starts')\n"
 RUNS = STARTS + "import time\nwhile True:\n    time.sleep_ms(50)\n    tell('runs')\n"
 RAISES = STARTS + "raise ValueError('of a failure')\n"
