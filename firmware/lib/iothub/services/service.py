@@ -41,7 +41,7 @@ class Service:
         return False
 
     def _send(self, message):
-        self._driver.send(self._topic, json.dumps(message))
+        self._driver.send(self._topic, json.dumps(message).encode())
 
     def _message(self, payload):
         """The dict in a payload (bytes), with a `type` (str), and a `payload` that is a dict or
