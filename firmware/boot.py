@@ -67,5 +67,8 @@ if "reset" in files or "closed.json" in files:
 if "closed.json" in files:
     run()
 micropython.kbd_intr(3)
-begin()
+try:
+    begin()
+except Exception as e:  # main.py, which would not run after a failure here, sees to it
+    sys.print_exception(e)
 del begin, run, files  # their memory is the application's

@@ -218,7 +218,12 @@ def test_the_whole_firmware_is_deployed_but_not_over_a_main_of_somebody_else(
         assert "nothing sent" in told
         assert "Safe mode: " not in told
         with RunningBoard.opened(desk.port) as board:
+            board.write("/main.py", b"import slotboot  # of a version before\n\nslotboot.run()\n")
+        assert deploy.main(arguments) == 0
+        capsys.readouterr()
+        with RunningBoard.opened(desk.port) as board:
             assert board.call("hashes", ["/slots/keys"]) == [sha256(b"public keys").hexdigest()]
+            assert board.call("read", "/main.py").encode() == starters()["/main.py"]
             assert sorted(board.call("files", "/")) == [
                 "/boot.py",
                 "/factory.mpy",
@@ -313,3 +318,16 @@ def test_the_emulated_pico_is_provisioned_and_starts_what_was_deployed(
         assert put(board, NEW).slot == ""
         assert json.loads(board.call("read", "/device.json"))["device_secret"] == "c2VjcmV0"
         assert len(board.identity.unique_id) == 16
+
+
+@requires("node", "npm")
+def test_an_emulated_pico_that_restarts_for_ever_is_repaired(tmp_path):
+    files = starters() | {"/slotboot.mpy": b"M\x05\x00\x1f" + bytes(64), "/slots/a": OLD}
+    flash = tmp_path / "flash.bin"
+    flash.write_bytes(flash_image(files))
+    with (
+        emulated("--flash", str(flash), "--idle", "real") as port,
+        RunningBoard.opened(port) as board,
+    ):
+        assert put(board, NEW).slot == "b"
+        assert told_at_start(board) == "the new one and its filler"

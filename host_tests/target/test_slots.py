@@ -10,6 +10,7 @@ import pytest
 from host_tests.conftest import requires
 from tools.boards.description import read_board
 from tools.bytecode import compile_text
+from tools.deploy.starters import starters
 from tools.ota.keys import KeyPair, make_keys
 from tools.ota.pack import (
     application_files,
@@ -145,6 +146,16 @@ def test_a_bad_version_is_given_up(tmp_path, firmware, keys, new_main, why):
     expected = 0 if new_main == BROKEN_MAIN else 3
     assert starts(lines) == ["old runs", *["new runs"] * expected, "old runs"]
     assert f"rolled back: {why}" in lines
+
+
+def test_what_starts_slots_does_not_load(tmp_path, firmware, keys):
+    """Told, and tried again after a reset: an ESP32's bootloader may have another MicroPython."""
+    another_build = b"M\x05" + firmware["slotboot.mpy"][2:]
+    files = flash_files(firmware, keys, GOOD_MAIN) | starters()
+    files["/slotboot.mpy"] = another_build
+    lines = words_of(tmp_path, files, b"make deploy", times=2)
+    assert lines.count("ValueError: incompatible .mpy file") >= 2
+    assert not starts(lines)
 
 
 def test_with_no_good_slot_base_runs(tmp_path, firmware, keys):

@@ -5,7 +5,19 @@ from pathlib import Path
 
 from tools.bytecode import FIRMWARE, compile_file
 
-_MAIN = b"import slotboot  # which boot.py began\n\nslotboot.run()\n"
+# Not in boot.py: a Pico comes to its USB only behind it, and must, to be deployed to.
+_MAIN = b"""try:
+    import slotboot  # which boot.py began
+except Exception as error:
+    # Damaged, or of another MicroPython: perhaps one on trial, and a reset brings the one before.
+    import machine, sys, time
+
+    sys.print_exception(error)
+    print("main: nothing can start, so it tries again. If it stays so: Ctrl-C, make deploy")
+    time.sleep(5)
+    machine.reset()
+slotboot.run()
+"""
 
 
 def starters() -> dict[str, bytes]:

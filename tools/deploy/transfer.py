@@ -20,7 +20,7 @@ _CONFIRMED = 0
 # For the journals and the file system itself.
 _SPARE_BYTES = 16 * 1024
 _BLOCK_BYTES = 4096
-_FOLDER_BYTES = 2 * _BLOCK_BYTES
+_FOLDER_BYTES = 4 * _BLOCK_BYTES  # as MicroPython counts them; LittleFS needs two
 _RECORD_BYTES = 2 * _BLOCK_BYTES  # the journal's two files
 
 
