@@ -99,6 +99,17 @@ def test_the_number_of_filters_is_bounded():
     engine.subscribe(b"one more", 1, None)
 
 
+def test_messages_are_acknowledged_before_code_for_a_suback_is_loaded():
+    engine, driver = peer.online()
+    engine.subscribe(b"a", 1, None)
+    driver.take()
+    written = []
+    driver.on_report = lambda what, detail: written.append((what, driver.take()))
+    peer.feed(engine, peer.message(b"a", b"", 7) + peer.suback(1, 1))
+    assert written == [(mqtt.FILTER_GRANTED, [(peer.PUBACK, b"\x00\x07")])]
+    assert driver.take() == []
+
+
 def test_unsubscribe():
     engine, driver = peer.online()
     peer.subscribed(engine, b"a")

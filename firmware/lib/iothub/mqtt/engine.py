@@ -325,6 +325,8 @@ class Engine:
         if kind == 4:
             self._puback(packet_id)
         else:
+            if self._acks_used:
+                self._send_acks()  # what follows takes its time
             codes = rx[at + 2 : stop]
             for_now("iothub.mqtt.login").take_answer(self, kind, packet_id, codes)
 
