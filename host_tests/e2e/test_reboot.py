@@ -156,6 +156,9 @@ def test_what_was_stored_for_it_arrives(tmp_path, cloud_name):
                     # The timer of either side may be a little early or late.
                     assert min(gaps_ms) > 0.9 * it.cloud.stored_interval_ms
                 assert not device.of("session_lost") and not device.of("unhandled")
+                # PUBACKs leave together, after the last message of what was read at once.
+                link = it.proxy.links[-1]
+                await until(lambda: wire.kinds(link.up.log).count(wire.PUBACK) == len(texts))
             # Acknowledged, so they do not come again.
             async with it.start() as device:
                 await device.expect("online")
