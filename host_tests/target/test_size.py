@@ -174,7 +174,7 @@ peak.run("session", {hub.mqtt_port})
 """
                 printed = await asyncio.to_thread(board.exec, code, 100)
             acting.cancel()
-            rows: list[tuple[str, int, int]] = json.loads(printed)
+            rows: list[tuple[str, int, int]] = json.loads(printed.splitlines()[-1])
             return rows
 
     peaks = {name: peak_bytes for name, peak_bytes, _ in asyncio.run(scenario())}

@@ -15,7 +15,7 @@ from tools.hub.config import LOOPBACK, HubConfig
 from tools.pico import EmulatedPico, flash_image
 from tools.size.stage import PACKET_BYTES, PROGRAMS, Stage
 
-SCENE_TIMEOUT_S = 150.0
+SCENE_TIMEOUT_S = 240.0
 
 LIMITS_BYTES = {
     "16 KiB received, as a view": PACKET_BYTES + 1024,
@@ -92,4 +92,4 @@ async def _play(board: EmulatedPico, scene: str, *arguments: object) -> list[Row
     call = ", ".join(map(repr, (scene, *arguments)))
     code = f"import sys\nsys.path.append({PROGRAMS!r})\nimport peak\npeak.run({call})"
     printed = await asyncio.to_thread(board.exec, code, SCENE_TIMEOUT_S)
-    return [tuple(row) for row in json.loads(printed)]
+    return [tuple(row) for row in json.loads(printed.splitlines()[-1])]

@@ -1,7 +1,6 @@
 """The hub that the measured board talks to, what it has for the board, and what the board has on
 its flash."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from tools.boards.description import read_board
 from tools.deploy.starters import starters
 from tools.hub.app import Hub
 from tools.hub.config import LOOPBACK
+from tools.hub.events import Watcher
 from tools.ota.keys import make_keys
 from tools.ota.pack import (
     application_files,
@@ -31,12 +31,10 @@ _SOURCES = ("board/peak", "board/uarts", "scenes/session", "scenes/handshake", "
 # With the lengths of packet and topic, and the packet id.
 _PUBLISH_HEAD_BYTES = 1 + 3 + 2 + 2
 _NEW_VERSION = "2.0"
-_POLL_S = 0.02
 
 
 class Stage:
-    """One device. When the board subscribes one of the topics in `scenes/`, the hub does its
-    part."""
+    """One device. The programs in `scenes/` publish events to have the hub do its part."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -54,23 +52,22 @@ class Stage:
             "network": {"ssid": "a wire"},
         }
         hub.broker.services.shadows.update_desired(identity, {"brightness": 80})
-        self._actions: dict[str, Callable[[], object]] = {
-            self._topic("view"): lambda: self._send("view"),
-            self._topic("copy"): lambda: self._send("copy"),
-            self._topic("ready"): self._roll_out,
+        for name in ("view", "copy"):
+            hub.registry.add_topic(self._product_id, name, "sub")
+        self._actions: dict[bytes, Callable[[], object]] = {
+            b"view": lambda: self._send("view"),
+            b"copy": lambda: self._send("copy"),
+            b"ready": self._roll_out,
         }
 
     async def act(self) -> None:
-        """Until it is cancelled."""
-        while self._actions:
-            for topic, _qos in self._hub.broker.subscriptions(self._identity):
-                if action := self._actions.pop(topic, None):
-                    action()
-            await asyncio.sleep(_POLL_S)
-
-    def _topic(self, name: str) -> str:
-        self._hub.registry.add_topic(self._product_id, name, "sub")
-        return f"{self._identity.path}/{name}"
+        """Does what the events of the device ask for, until it is cancelled."""
+        watcher = Watcher()
+        self._hub.records.watchers.add(watcher)
+        while passed := await watcher.next():
+            _, direction, _, _, payload, _ = passed
+            if direction == "in" and (action := self._actions.get(payload)):
+                action()
 
     def _send(self, name: str) -> None:
         topic = f"{self._identity.path}/{name}"

@@ -15,7 +15,7 @@ class _Driver:
     sent = b""
 
     def send(self, topic, payload):
-        self.sent = payload
+        self.sent = payload.encode() if isinstance(payload, str) else payload
         return True
 
     def spawn(self, coroutine):

@@ -35,7 +35,7 @@ def _shake_hands(port, is_mutual):
     own = None
     # Looks whether there is room first, by taking it: no look at that.
     stream = security.wrap(line, "127.0.0.1")
-    with Peak(_GARBAGE_BYTES, start_bytes) as peak:
+    with Peak(_GARBAGE_BYTES, start_bytes, within_c=True) as peak:
         start_ms = time.ticks_ms()
         while stream.write(_PINGREQ) is None:
             if time.ticks_diff(time.ticks_ms(), start_ms) > _TIMEOUT_MS:

@@ -7,7 +7,7 @@ import asyncio
 import uarts
 from iothub import Device
 from iothub.net.updates import Updates
-from peak import Peak
+from peak import Peak, heap_in_use
 
 _GARBAGE_BYTES = 512
 _TIMEOUT_S = 100
@@ -15,11 +15,12 @@ _TIMEOUT_S = 100
 
 def run(*ports):
     uarts.use(*ports)
-    return asyncio.run(asyncio.wait_for(_update(), _TIMEOUT_S))
-
-
-async def _update():
     device = Device.from_file("/device.json")
+    heap_in_use()  # else the stack below what follows would keep what was loaded for this
+    return asyncio.run(asyncio.wait_for(_update(device), _TIMEOUT_S))
+
+
+async def _update(device):
     running = asyncio.create_task(device.run())
     await device.online(None)
     updates = Updates(device, "1.0")
@@ -32,7 +33,7 @@ async def _update():
         installed.set()
 
     with Peak(_GARBAGE_BYTES) as peak:
-        device.on("ready")(print)  # the hub waits for that
+        await device.publish("event", "ready", 0)  # the hub waits for that
         await installed.wait()
     del updates
     await device.stop()
