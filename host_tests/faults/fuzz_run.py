@@ -4,7 +4,7 @@ CPython and MicroPython, which has neither argparse nor traceback."""
 import binascii
 import sys
 
-import host_tests.faults.stay_loaded  # noqa: F401
+from host_tests.faults.stay_loaded import stay_loaded
 
 _PROGRESS_CASES = 5000
 
@@ -56,6 +56,7 @@ def run(run_case, seed, first, cases, tally):
 def main(name, subjects, make_run_case):
     """--seed N --cases N [--first N] [--subject NAME]. `subjects` are what can be fuzzed, by
     name, "real" and the known-bad ones; make_run_case(subject) gives what run() calls."""
+    stay_loaded()
     options = {"--seed": "1", "--cases": "1000", "--first": "0", "--subject": "real"}
     given = sys.argv[1:]
     while given:

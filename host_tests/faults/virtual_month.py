@@ -13,8 +13,8 @@ import sys
 from iothub.mqtt import engine as mqtt
 from iothub.store.flash_queue import FlashQueue
 
-import host_tests.faults.stay_loaded  # noqa: F401
 from host_tests.faults.fuzz_dice import Dice
+from host_tests.faults.stay_loaded import stay_loaded
 from host_tests.faults.virtual_broken import SUBJECTS
 from host_tests.faults.virtual_ledger import BrokenPromise, Ledger
 from host_tests.faults.virtual_server import VirtualServer
@@ -167,6 +167,7 @@ class Month:
 
 
 def main():
+    stay_loaded()
     options = {"--days": "31", "--seed": "1", "--queue": "ram", "--subject": "real"}
     given = sys.argv[1:]
     while given:
