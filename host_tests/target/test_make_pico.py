@@ -18,6 +18,7 @@ TIMEOUT_S = 150
 def test_the_transcript_shows_a_login_and_readings_and_the_repl_answers():
     with person_at([sys.executable, "-m", "tools.emulated"], TIMEOUT_S) as person:
         shown = person.sees(b"to exit this shell")
+        person.sees(b"reading")  # the terminal is the shell's from here on, with its Ctrl-C
         person.types(b"\x03")
         person.sees(b">>> ")
         person.types(b"print(6 * 7)\r")
