@@ -1,6 +1,6 @@
 """The watchdog, fed only while all tasks make progress: what hangs is reset.
 
-watch = Watch(device.chip)
+watch = Watch(port.for_updates())
 task = watch.task("sensor", 60000)      # does not hang for a minute
 while True:
     task.alive()
@@ -14,7 +14,7 @@ from iothub.timeouts import TICK_MS, WATCH_LOOP_MS
 
 
 class Watch:
-    """`on_hang(name)` is told, a last time, which task made no progress."""
+    """`chip` is port/updates.py; `on_hang(name)` is told, a last time, which task made no progress."""
 
     def __init__(self, chip, on_hang=None):
         self._chip = chip
