@@ -14,7 +14,7 @@ from time import ticks_diff, ticks_ms
 from iothub.codec import coap as codec
 from iothub.compat import const
 from iothub.errors import BadInput, DeadlineError, LinkError
-from iothub.loading import let_go
+from iothub.loading import for_now, let_go
 from iothub.net.endpoint import Endpoint
 from iothub.services import coap as service
 from iothub.timeouts import COAP_HANDSHAKE_MS
@@ -112,9 +112,7 @@ class CoapPublisher:
         settings = config["coap"]
         host = settings.get("host")
         if not host:
-            from iothub import regions
-
-            host = regions.coap_host(config["region"], config["product_id"])
+            host = for_now("iothub.regions").coap_host(config["region"], config["product_id"])
         network, security = _layers(device, settings.get("transport"))
         port = settings.get("port") or _PORT
         self._client = Client(Endpoint(host, port, network, security))

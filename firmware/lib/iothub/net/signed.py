@@ -4,7 +4,7 @@ over plain HTTP where the configuration says so in plain words."""
 import asyncio
 from random import getrandbits
 
-from iothub.loading import let_go
+from iothub.loading import for_now, let_go
 from iothub.net import http
 from iothub.net.endpoint import Endpoint
 from iothub.net.rtc import BUILD_UNIX_S, TimedNetwork
@@ -32,9 +32,7 @@ class Gateway:
             usual = 443
         host = settings.get("host")
         if not host:
-            from iothub import regions
-
-            host = regions.http_host(config["region"])
+            host = for_now("iothub.regions").http_host(config["region"])
         self._host = name = host
         port = settings.get("port") or usual
         if port != usual:
