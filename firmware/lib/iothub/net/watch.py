@@ -14,7 +14,8 @@ from iothub.timeouts import TICK_MS, WATCH_LOOP_MS
 
 
 class Watch:
-    """`chip` is port/updates.py; `on_hang(name)` is told, a last time, which task made no progress."""
+    """Of `chip` (port/updates.py). `on_hang(name)` is told, a last time, which task made no
+    progress."""
 
     def __init__(self, chip, on_hang=None):
         self._chip = chip
