@@ -2,9 +2,8 @@
 
 import errno
 import json
-import subprocess
 
-from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.device_program import run_text
 from host_tests.e2e.test_timekeeper import CONFIG
 
 PROGRAM = """
@@ -53,18 +52,8 @@ asyncio.run(main())
 
 
 def test_http_is_loaded_while_it_is_used(tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM, "utf-8")
     gateway = {"transport": "http", "host": "127.0.0.1", "port": 1}
-    done = subprocess.run(
-        [str(MICROPYTHON), str(program), json.dumps({**CONFIG, "http": gateway})],
-        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    *moments, publishing, uploading = json.loads(done.stdout.splitlines()[-1])
+    config = json.dumps({**CONFIG, "http": gateway})
+    *moments, publishing, uploading = run_text(PROGRAM, tmp_path, config)
     assert moments == [[here, here] for here in (False, False, True, False, True, False)]
     assert publishing == uploading == ["HTTP cannot be loaded", errno.ENOENT]

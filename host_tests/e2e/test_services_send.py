@@ -1,9 +1,8 @@
 """What services send, and what becomes of what does not leave."""
 
 import json
-import subprocess
 
-from host_tests.e2e.device_program import MICROPYTHON, ROOT
+from host_tests.e2e.device_program import run_text
 from host_tests.e2e.test_timekeeper import CONFIG
 
 PROGRAM = """
@@ -36,15 +35,5 @@ print(json.dumps(left))
 
 
 def test_what_can_never_leave_is_reported_and_not_tried_again(tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM, "utf-8")
-    done = subprocess.run(
-        [str(MICROPYTHON), str(program), json.dumps(CONFIG)],
-        env={"MICROPYPATH": f"{ROOT / 'firmware/lib'}:.frozen"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [False, False, False, True, True]
+    left = run_text(PROGRAM, tmp_path, json.dumps(CONFIG))
+    assert left == [False, False, False, True, True]

@@ -22,6 +22,17 @@ MICROPYTHON = Path(sys.executable).with_name("micropython")
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def run(program: str, library: Path) -> "subprocess.CompletedProcess[str]":
+    """Under MicroPython, with a compiled library."""
+    return subprocess.run(
+        [MICROPYTHON, "-c", program],
+        env={"MICROPYPATH": f"{library}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
 def written(tmp_path: Path, **modules: str) -> Path:
     folder = tmp_path / "iothub"
     for name, text in {"__init__": "", "compat": COMPAT, "errors": ERRORS, **modules}.items():
@@ -158,13 +169,7 @@ assert "iothub.rare_errors" in __import__("sys").modules
 print(str(UpdateError("odd"))[:11], errors.TlsError("no").code, errors.TlsError.__name__)
 print(issubclass(errors.TlsError, iothub.LinkError), issubclass(UpdateError, BadInput))
 """
-    done = subprocess.run(
-        [MICROPYTHON, "-c", program],
-        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+    done = run(program, tmp_path)
     assert done.stdout.splitlines() == ["update: odd 104 TlsError", "True False"], done.stdout
 
 
@@ -310,13 +315,7 @@ for again in range(2):
 names = list(sys.modules) + list(sys.modules["iothub"].__dict__)
 print([name for name in names if "texts" in name])
 """)
-    done = subprocess.run(
-        [MICROPYTHON, "-c", program],
-        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+    done = run(program, tmp_path)
     assert done.stdout.splitlines() == [f"topic: {kept}"] * 2 + ["[]"], done.stderr
 
 
@@ -341,13 +340,7 @@ for wrong in (lambda: check_name(b"a/#"), lambda: IoTHub.check_connect(IoTHub, 9
     except BadInput as error:
         print(error.reason)
 """
-    done = subprocess.run(
-        [MICROPYTHON, "-c", library.translated(program)],
-        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+    done = run(library.translated(program), tmp_path)
     said = "topic: error N\nkeepalive_s: error N\n"
     assert re.sub(r"\d+", "N", done.stdout) == said, done.stdout + done.stderr
 
@@ -370,13 +363,7 @@ def test_a_real_traceback_names_the_source(library, tmp_path):
     program = library.translated(
         "from iothub.mqtt.engine import Engine\nEngine(None, None)._age('')"
     )
-    done = subprocess.run(
-        [MICROPYTHON, "-c", program],
-        env={"MICROPYPATH": f"{tmp_path}:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+    done = run(program, tmp_path)
     assert "in _age" not in done.stdout
     assert "in _age" in read_back(done.stdout, library.names)
 
