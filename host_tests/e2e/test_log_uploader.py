@@ -16,8 +16,7 @@ from iothub.net import log as module
 from iothub.net import signed
 
 module.LOG_FLUSH_MS = module.LOG_RETRY_MS = 1
-WRONG = {"LinkError": LinkError, "MemoryError": MemoryError, "ImportError": ImportError,
-         "ValueError": ValueError}
+WRONG = {"LinkError": LinkError, "MemoryError": MemoryError}
 tried = []
 
 def of_device(device):
@@ -39,7 +38,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("wrong", ["LinkError", "MemoryError", "ImportError", "ValueError"])
+@pytest.mark.parametrize("wrong", ["LinkError", "MemoryError"])
 def test_the_next_upload_is_tried(tmp_path, wrong):
     tried, has_counted, kind = run_text(PROGRAM, tmp_path, wrong, json.dumps(CONFIG))
-    assert (tried >= 3, has_counted, kind) == (True, True, "LinkError")
+    assert (tried >= 3, has_counted, kind) == (True, True, wrong)

@@ -14,7 +14,7 @@ from tools.compact.library import (
     bound_at_top,
     local_names,
 )
-from tools.compact.rewriter import Rewriter, for_now_of
+from tools.compact.rewriter import Rewriter, loaded
 
 Bundles = dict[str, list[str]]
 
@@ -49,7 +49,10 @@ class Linker:
         }
         # Only the library itself loads these.
         self._held = {
-            held for m in modules.values() for n in ast.walk(m.tree) if (held := for_now_of(n))
+            held
+            for m in modules.values()
+            for n in ast.walk(m.tree)
+            if (held := loaded(n, ("for_now",)))
         }
         self._names = {name: bound_at_top(module.tree) for name, module in modules.items()}
         self._used = _words(modules)

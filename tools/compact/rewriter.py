@@ -25,7 +25,7 @@ class Bound:
     name: str | None
     names: ast.ImportFrom | None  # of the file that has it; None where both lie in one file
     whole: ast.ImportFrom | None = None  # of the module itself, where it is used as one
-    is_held: bool = False  # the module is what for_now() gave
+    is_held: bool = False  # the module is what load() or for_now() gave
 
 
 class Rewriter(ast.NodeTransformer):
@@ -175,7 +175,7 @@ class Rewriter(ast.NodeTransformer):
                 if found is None:
                     raise CompactError(f"{self._module}: {bound.module} has no {node.attr}")
                 return found
-        module = for_now_of(node.value)
+        module = loaded(node.value)
         if module is not None:
             node.attr = self._of_held(module, node.attr)
         return self.generic_visit(node)
@@ -187,10 +187,10 @@ class Rewriter(ast.NodeTransformer):
         return text
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        """`name = for_now("module")` binds the name as an import does."""
+        """`name = load("module")`, or for_now(), binds the name as an import does."""
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                module = for_now_of(value)
+                module = loaded(value)
                 if module is not None:
                     self._scopes[-1][name] = Bound(module, None, None, is_held=True)
         return self.generic_visit(node)
@@ -200,7 +200,8 @@ class Rewriter(ast.NodeTransformer):
             return self.visit(node.args[0])
         match node:
             case ast.Call(
-                func=ast.Name(id="let_go" | "for_now"), args=[ast.Constant(value=str(module))]
+                func=ast.Name(id="let_go" | "for_now" | "load"),
+                args=[ast.Constant(value=str(module))],
             ):
                 node.args = [ast.Constant(self._linker.home.get(module, module))]
         return self.generic_visit(node)
@@ -273,9 +274,10 @@ class Rewriter(ast.NodeTransformer):
         return node
 
 
-def for_now_of(value: ast.AST) -> str | None:
-    """The module of a call for_now("module")."""
+def loaded(value: ast.AST, functions: tuple[str, ...] = ("for_now", "load")) -> str | None:
+    """The module of a call for_now("iothub.module"), or of another of these functions."""
     match value:
-        case ast.Call(func=ast.Name(id="for_now"), args=[ast.Constant(value=str(module))]):
-            return module
+        case ast.Call(func=ast.Name(id=function), args=[ast.Constant(value=str(module))]):
+            if function in functions and module.startswith(PACKAGE + "."):
+                return module
     return None

@@ -9,6 +9,7 @@ from tools.compact.build import PLAN
 from tools.compact.library import Module, read_library
 
 LOADING = "iothub.loading"
+STAYS = "load"  # its function that does not let go
 
 
 class NotUnderstood(Exception):
@@ -25,8 +26,7 @@ def held_at_once(modules: Iterable[str], alternatives: Collection[str]) -> list[
 
 
 def let_go(library: Iterable[Module]) -> set[str]:
-    """The modules that the library gives to the functions of `iothub.loading`: all these forget
-    them."""
+    """The modules that the library has `iothub.loading` forget."""
     found = set()
     for module in library:
         if module.name != LOADING:
@@ -41,6 +41,7 @@ def _given(module: Module) -> Iterator[str]:
         for node in imports
         if node.module == LOADING
         for alias in node.names
+        if alias.name != STAYS
     }
     modules = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"

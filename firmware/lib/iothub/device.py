@@ -168,8 +168,8 @@ class Device:
             await self.session.online(None)
             try:
                 await for_now("iothub.timekeeper").ask(self)
-            except (NotConnected, QueueFull, LinkError, ImportError, ValueError, MemoryError):
-                pass  # no link, no memory, or no code just now; the next round asks again
+            except (NotConnected, QueueFull, LinkError, MemoryError):
+                pass  # no link or no memory just now; the next round asks again
             await asyncio.sleep_ms(TIME_REFRESH_MS if self.clock.known else TIME_RETRY_MS)
 
     def _time_answer(self, topic, payload):

@@ -5,8 +5,6 @@ text, what to do about it (`hint`). The tree hangs below OSError, because MicroP
 native base only and existing umqtt programs already catch OSError; `errno` is the code.
 """
 
-from iothub.loading import for_now
-
 # Phases, in the order a device meets them.
 CONFIG = "config"
 NETWORK = "network"
@@ -39,6 +37,8 @@ class IoTHubError(OSError):
     @property
     def hint(self):
         """What to do about it, or "". The texts are loaded for this call only: text costs heap."""
+        from iothub.loading import for_now
+
         try:
             return for_now("iothub.hints").find(type(self).__name__, self.code)
         except Exception:  # no memory, or the file is damaged: an error can be told all the same

@@ -37,7 +37,7 @@ UMQTT_MODULE = "net/mqtt.py"
 
 def imports(path: Path) -> Iterator[str]:
     """Full names of the modules a file imports; for `from a import b` a.b where b is a module.
-    for_now("a.b") imports too."""
+    for_now("a.b") and load("a.b") import too."""
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -49,7 +49,9 @@ def imports(path: Path) -> Iterator[str]:
                 yield full if is_library_module(full) else node.module
         else:
             match node:
-                case ast.Call(func=ast.Name(id="for_now"), args=[ast.Constant(value=str(name))]):
+                case ast.Call(
+                    func=ast.Name(id="for_now" | "load"), args=[ast.Constant(value=str(name))]
+                ):
                     yield name
 
 

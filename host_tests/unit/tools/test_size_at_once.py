@@ -16,8 +16,9 @@ def library_module(text: str) -> Module:
 
 def test_what_the_library_lets_go_of_is_read_from_it():
     text = """
-from iothub.loading import for_now, let_go as forget
+from iothub.loading import for_now, let_go as forget, load
 def run():
+    load("iothub.net.stays").run()
     for_now("iothub.net.moment").run()
     from iothub.net import orientation
     forget(orientation.__name__)

@@ -42,9 +42,8 @@ class Endpoint:
             Endpoint._handshake.release()
 
     def explain(self, error):
-        """The LinkError for what opening, reading or writing the stream raised; the error itself
-        where it is of a file of the library that does not load."""
-        if isinstance(error, IoTHubError) or ".mpy" in str(error):
+        """The LinkError for what opening, reading or writing the stream raised."""
+        if isinstance(error, IoTHubError):
             return error
         if self.security is None:
             return LinkError("connection lost", None, error.errno)

@@ -6,12 +6,12 @@ which handlers failed.
 """
 
 import asyncio
-import errno
 import io
 import sys
 from time import ticks_ms
 
-from iothub.errors import CONNECT, IoTHubError, LinkError, NotConnected, QueueFull
+from iothub.errors import IoTHubError, NotConnected, QueueFull
+from iothub.loading import load
 from iothub.mqtt.engine import ONLINE_AGAIN
 from iothub.net.session import OFFLINE
 from iothub.services import log as service
@@ -60,15 +60,10 @@ class DeviceLog(service.Log):
         gateway = None
         try:
             # Loaded for as long as it takes.
-            from iothub.net import signed
-
-            gateway = signed.of_device(self._device)
+            gateway = load("iothub.net.signed").of_device(self._device)
             while self.wants_to_leave(self._device.is_online):
                 await gateway.post(service.PATH, self.batch(), service.PHASE)
                 self.sent()
-        except (ImportError, MemoryError, ValueError) as e:
-            code = errno.ENOMEM if isinstance(e, MemoryError) else errno.ENOENT
-            raise LinkError("HTTP cannot be loaded", CONNECT, code)
         finally:
             self._turn.release()
             if gateway is not None:
@@ -83,7 +78,7 @@ class DeviceLog(service.Log):
                 continue
             try:
                 await self.flush()
-            except IoTHubError as e:
+            except (IoTHubError, MemoryError) as e:
                 # Not a line of the log: it would only fill it while it cannot leave.
                 self.failures += 1
                 self.last_error = e

@@ -237,7 +237,7 @@ class MQTTClient(simple.MQTTClient):
             error = self._endpoint.explain(e)  # before the socket is closed: it may know more
             self._drop_link()
             raise error
-        except (ImportError, MemoryError):  # of code that is loaded to log in or to subscribe
+        except MemoryError:  # for code that is loaded to log in or to subscribe
             self._drop_link()
             raise
 

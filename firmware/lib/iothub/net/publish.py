@@ -1,8 +1,6 @@
 """Publishing over HTTP: `device.http`. For a device that wakes up, tells and sleeps again."""
 
-import errno
-
-from iothub.errors import CONNECT, LinkError
+from iothub.loading import load
 from iothub.services import publish as service
 
 
@@ -19,15 +17,9 @@ class HttpPublisher:
         of the request (str). Raises ServiceRefused, LinkError and its kinds, BadInput."""
         device = self._device
         body = service.request(device.identity, device.topic(name), payload, qos)
-        try:
-            if self._gateway is None:
-                from iothub.net import signed
-
-                self._gateway = signed.of_device(device)
-            found = await self._gateway.post(service.PATH, body, service.PHASE)
-        except (ImportError, MemoryError, ValueError) as e:
-            code = errno.ENOMEM if isinstance(e, MemoryError) else errno.ENOENT
-            raise LinkError("HTTP cannot be loaded", CONNECT, code)
+        if self._gateway is None:
+            self._gateway = load("iothub.net.signed").of_device(device)
+        found = await self._gateway.post(service.PATH, body, service.PHASE)
         return found.get("RequestId")
 
     def close(self):

@@ -21,7 +21,7 @@ from iothub.errors import (
     NotConnected,
     QueueFull,
 )
-from iothub.loading import for_now
+from iothub.loading import NO_CODE, for_now
 from iothub.mqtt import engine as mqtt
 from iothub.mqtt.backoff import Backoff
 from iothub.mqtt.engine import Engine
@@ -131,6 +131,12 @@ class Session:
                         backoff = self._refusal_backoff
                     self._lost(e)
                 except LinkError as e:
+                    if e.code == NO_CODE:
+                        # Perhaps there was no memory to look for it. Else who starts the
+                        # application has to know: slotboot.py has another one.
+                        self._failed_loads += 1
+                        if self._failed_loads == _MAX_LOADS:
+                            raise
                     self._lost(e)
                 except asyncio.CancelledError:
                     if self._failure is None or self._stopping:
@@ -138,16 +144,6 @@ class Session:
                     self._lost(self._failure)  # it was _fail() that cancelled the waiting reader
                 except MemoryError:
                     self._lost(_out_of_memory())
-                except (ImportError, ValueError) as e:  # of code that is loaded to connect
-                    if isinstance(e, ValueError) and ".mpy" not in str(e):
-                        raise
-                    error = LinkError(str(e), CONNECT, errno.ENOENT)
-                    # Perhaps there was no memory to look for it. Else who starts the application
-                    # has to know: slotboot.py has another one.
-                    self._failed_loads += 1
-                    if self._failed_loads == _MAX_LOADS:
-                        raise error
-                    self._lost(error)
                 self._enter(WAITING)
                 if not self.is_away:
                     await asyncio.sleep_ms(backoff.next_ms())

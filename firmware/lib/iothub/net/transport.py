@@ -11,6 +11,7 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from iothub.compat import const
 from iothub.errors import NETWORK, DeadlineError, LinkError
+from iothub.loading import load
 from iothub.net.endpoint import Endpoint
 from iothub.timeouts import TCP_CONNECT_MS
 
@@ -109,9 +110,8 @@ class Opening:
             if self._security is not None:
                 self.pollable = self.stream = self._security.wrap(self.stream, self._host)
             if self._path is not None:
-                from iothub.net.websocket import WebSocketStream
-
-                self.stream = WebSocketStream(  # type: ignore[assignment]
+                websocket = load("iothub.net.websocket")
+                self.stream = websocket.WebSocketStream(
                     self.stream, self._host, self._port, self._path
                 )
         if self._path is None or self.stream.step():  # type: ignore[attr-defined]
