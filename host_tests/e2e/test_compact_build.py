@@ -2,6 +2,7 @@
 their tests. Programs that look inside it are translated to its names."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -138,3 +139,38 @@ def test_devices_with_the_compact_library_behave_alike(build):
 @pytest.mark.parametrize("file", IN_FULL, ids=lambda file: Path(file).stem)
 def test_devices_behave_alike_in_full(build, file):
     print(passes(build, (file,)))
+
+
+BARE = """
+from iothub.config import Config
+from iothub.errors import BadInput, LinkError
+from iothub.loading import for_now
+
+try:
+    for_now("iothub.transport")
+except LinkError as e:
+    print(e)
+try:
+    Config({"product_id": "ABCDE12345", "device_name": "dev", "certificate": "device.crt.der"})
+except BadInput as e:
+    print(e)
+"""
+
+
+def test_an_error_is_told_where_nothing_loads_that_tells_it(build, compact, tmp_path):
+    shutil.copytree(build / "lib", tmp_path / "lib")
+    for gone in (tmp_path / "lib/iothub").glob("*.mpy"):
+        if gone.stem.startswith(("texts", "hints", "transport")):
+            gone.unlink()
+    program = tmp_path / "program.py"
+    program.write_text(compact.translated(BARE), "utf-8")
+    done = subprocess.run(
+        [str(MICROPYTHON), str(program)],
+        env={"MICROPYPATH": f"{tmp_path / 'lib'}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    connecting, configuring = done.stdout.splitlines()
+    assert connecting == "connect: iothub.transport: no module named 'iothub.transport'"
+    assert re.fullmatch(r"config: private_key: error \d+", configuring), done.stdout + done.stderr
