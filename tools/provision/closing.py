@@ -60,7 +60,8 @@ def close(board: RunningBoard, closing: Closing, told: Callable[[str], None]) ->
 
 def check_deployed(board: RunningBoard) -> None:
     """Raises BoardError when there is not what no cable can bring later."""
-    wanted = {path: starters()[path] for path in ("/boot.py", "/factory.mpy", "/slotboot.mpy")}
+    ours = starters()
+    wanted = {path: ours[path] for path in ("/boot.py", "/factory.mpy", "/slotboot.mpy")}
     found = board.call("hashes", list(wanted))
     for (path, content), digest in zip(wanted.items(), found, strict=True):
         if digest != hashlib.sha256(content).hexdigest():
