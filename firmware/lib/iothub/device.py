@@ -17,7 +17,7 @@ from iothub.clock import Clock
 from iothub.compat import const
 from iothub.credentials import Identity
 from iothub.errors import IoTHubError, LinkError, LoginRefused, NotConnected, QueueFull
-from iothub.loading import for_now
+from iothub.loading import for_now, load
 from iothub.net.session import OFFLINE, Session
 from iothub.profiles import IoTHub
 from iothub.timeouts import DELIVERY_MS, TIME_REFRESH_MS, TIME_RETRY_MS
@@ -72,7 +72,7 @@ class Device:
         elif home is None:
             made = self.services.load(name)
         else:
-            made = __import__("iothub.net." + home, None, None, ("join",)).join(self)
+            made = load("iothub.net." + home).join(self)
         setattr(self, name, made)
         return made
 
