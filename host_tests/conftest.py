@@ -1,6 +1,7 @@
 """Shared by all tests: what they need from the system, and how much a sweep does."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,6 +21,19 @@ def requires(*commands: str):
 def sweep_full() -> bool:
     """Whether the full numbers were asked for (`make sweep`)."""
     return os.environ.get("SWEEP") == "full"
+
+
+# select(), which paho-mqtt waits with, knows the first 1024 descriptors of a process: what a file
+# leaves open makes others fail, and not itself.
+_MAX_LEFT_OPEN = 50
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closes_what_it_opens() -> Iterator[None]:
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    left = len(os.listdir("/proc/self/fd")) - before
+    assert left <= _MAX_LEFT_OPEN, f"{left} files and sockets are left open"
 
 
 # Tests that sweep or measure print their figures; these folders' are shown at the end.

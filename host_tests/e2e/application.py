@@ -72,8 +72,13 @@ class Application:
         self._news = asyncio.Event()
         self._client.connect(*self._address)
         self._client.loop_start()
-        async with asyncio.timeout(_TIMEOUT_S):
-            await self._subscribed.wait()
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                await self._subscribed.wait()
+        except TimeoutError:
+            told = f"no subscription in {_TIMEOUT_S} s: {self._client.socket()}"
+            await self.__aexit__(None, None, None)
+            raise AssertionError(told) from None
         return self
 
     async def __aexit__(

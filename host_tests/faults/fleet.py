@@ -74,21 +74,21 @@ class Fleet:
     async def _session(self, packet: bytes) -> bool:
         """One connection from its first byte to its last; whether the login was accepted."""
         self.attempts += 1
-        writer = None
         accepted = False
         with suppress(OSError, asyncio.IncompleteReadError):
             reader, writer = await asyncio.open_connection(HOST, self.port)
-            writer.write(packet)
-            _, _, present, code = await reader.readexactly(4)
-            accepted = code == _ACCEPTED
-            if accepted:
-                self.online += 1
-                self.arrived_s.append(self._loop.time())
-                self.sessions_present += present
-                await reader.read()
-            else:
-                self.refused += 1
+            try:
+                writer.write(packet)
+                _, _, present, code = await reader.readexactly(4)
+                accepted = code == _ACCEPTED
+                if accepted:
+                    self.online += 1
+                    self.arrived_s.append(self._loop.time())
+                    self.sessions_present += present
+                    await reader.read()
+                else:
+                    self.refused += 1
+            finally:
+                writer.close()  # also when it is cancelled: else the socket stays open
         self.online -= accepted
-        if writer is not None:
-            writer.close()
         return accepted
