@@ -50,7 +50,7 @@ LEFT_LIMIT_BYTES = 2 * KIB
 
 _BOARD = """
 import gc, json, machine, time
-from iothub.net import tls
+from iothub.loading import for_now
 
 def set_clock(unix_s):
     year, month, day, hour, minute, second, weekday, _ = time.gmtime(unix_s)
@@ -58,10 +58,8 @@ def set_clock(unix_s):
 
 def security(kind, mutual, anchors=None):
     folder = "/" + kind
-    own = [tls.read_der(folder + n, "certificate") for n in ("/crt.der", "/key.der")]
-    if not mutual:
-        own = None, None
-    return tls.Certificates(tls.load_anchors(anchors or folder + "/trust"), *own)
+    own = [folder + "/crt.der", folder + "/key.der"] if mutual else ()
+    return for_now("iothub.net.tls").by_certificates(anchors or folder + "/trust", *own)
 
 def heap():
     gc.collect()
@@ -73,7 +71,7 @@ def shake_hands(kind, mutual, host="127.0.0.1", anchors=None):
         return _shake_hands(uart, kind, mutual, host, anchors)
     except (OSError, ValueError, MemoryError) as e:
         if not hasattr(e, "reason"):
-            e = tls.explain(e, uart)
+            e = for_now("iothub.net.tls_errors").explain(e, uart)
         return {"error": type(e).__name__, "code": e.code, "reason": e.reason}
     finally:
         uart.deinit()
@@ -83,13 +81,13 @@ def _shake_hands(uart, kind, mutual, host, anchors):
     secured = security(kind, mutual, anchors)
     context = heap()
     started_ms = time.ticks_ms()
-    stream = secured.wrap(uart, host)
+    stream = for_now("iothub.net.transport").secured(uart, secured, host)
     peak = 0
     while stream.write(b"hello") is None:
-        peak = max(peak, gc.mem_alloc())
+        if gc.mem_alloc() > peak:
+            peak = max(peak, heap())
         time.sleep_ms(1)
     took_ms = time.ticks_diff(time.ticks_ms(), started_ms)
-    peak = max(peak, gc.mem_alloc())
     answer = bytearray(5)
     while stream.readinto(answer) is None:
         time.sleep_ms(1)
@@ -198,7 +196,7 @@ def world(tmp_path_factory) -> Iterator[World]:
         with EmulatedPico(flash=flash, uart0=server.address) as board:
             made = World(folder, board, server)
             made.authorities = authorities
-            board.exec(_BOARD)
+            board.exec(library().translated(_BOARD))
             yield made
     finally:
         server.close()
@@ -274,11 +272,11 @@ def test_psk_needs_a_newer_firmware(world):
     code = """
 from iothub.errors import BadInput
 try:
-    tls.PreSharedKey(b"id", b"key")
+    for_now("iothub.net.tls").by_pre_shared_key(b"id", b"key")
 except BadInput as e:
     refused = {"reason": e.reason}
 """
-    world.board.exec(code)
+    world.board.exec(library().translated(code))
     reason = told(world.board, "refused")["reason"]
     assert "MicroPython 1.29" in reason and "this is 1.27" in reason
 
@@ -297,7 +295,8 @@ class Line:
 
     async def open(self):
         self._uart = machine.UART(0, 921600, rxbuf=8192)
-        self._stream = self._security.wrap(self._uart, "127.0.0.1")
+        transport = for_now("iothub.net.transport")
+        self._stream = transport.secured(self._uart, self._security, "127.0.0.1")
         return self, self._stream
 
     def readinto(self, buf):
@@ -314,7 +313,7 @@ class Line:
         figures["secured"] = gc.mem_alloc()
 
     def explain(self, error):
-        return tls.explain(error, self._uart)
+        return for_now("iothub.net.tls_errors").explain(error, self._uart)
 
     def ended(self):
         return LinkError("closed by the server")
@@ -367,7 +366,7 @@ def test_a_session_by_mutual_tls(tmp_path):
             EmulatedPico(flash=flash, uart0=(HOST, broker.port)) as board,
         ):
             async with Application(broker.plain_port, "up/#") as app:
-                board.exec(_BOARD)
+                board.exec(library().translated(_BOARD))
                 board.exec("empty = heap()")
                 board.exec(library().translated(_SESSION))  # its Line is an endpoint
                 board.exec(f"set_clock({int(time.time())})")

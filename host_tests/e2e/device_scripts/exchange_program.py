@@ -34,10 +34,9 @@ _OWN = ("certificate", "private_key")
 def _security(order):
     """What the endpoint wraps TCP in, if anything."""
     if "psk" in order:
-        return tls.PreSharedKey(order["client_id"].encode(), unhexlify(order["psk"]))
+        return tls.by_pre_shared_key(order["client_id"].encode(), unhexlify(order["psk"]))
     if "anchors" in order:
-        own = [tls.read_der(order[name], name) for name in _OWN if name in order]
-        return tls.Certificates(tls.load_anchors(order["anchors"]), *own)
+        return tls.by_certificates(order["anchors"], *[order[n] for n in _OWN if n in order])
     return None
 
 

@@ -26,7 +26,7 @@ from iothub.net import http, tls  # noqa: E402
 from iothub.net.endpoint import Endpoint  # noqa: E402
 from iothub.net.follow import follow  # noqa: E402
 
-_security = tls.Certificates(tls.load_anchors(_arguments[0])) if _arguments else None
+_security = tls.by_certificates(_arguments[0]) if _arguments else None
 _clients: dict = {}
 
 

@@ -6,7 +6,7 @@ import time
 
 import machine
 import uarts
-from iothub.net import tls
+from iothub.loading import for_now
 from peak import Peak, heap_in_use
 
 _GARBAGE_BYTES = 1024  # C collects its own; it allocates some thousand times
@@ -28,13 +28,10 @@ def _shake_hands(port, is_mutual):
     line = uarts.Line()
     line.connect((None, port))
     start_bytes = heap_in_use()
-    own = None, None
-    if is_mutual:
-        own = [tls.read_der(name, "certificate") for name in ("/crt.der", "/key.der")]
-    security = tls.Certificates(tls.load_anchors("/trust"), *own)
-    own = None
+    own = ("/crt.der", "/key.der") if is_mutual else ()
+    context = for_now("iothub.net.tls").by_certificates("/trust", *own)
     # Looks whether there is room first, by taking it: no look at that.
-    stream = security.wrap(line, "127.0.0.1")
+    stream = for_now("iothub.net.transport").secured(line, context, "127.0.0.1")
     with Peak(_GARBAGE_BYTES, start_bytes, within_c=True) as peak:
         start_ms = time.ticks_ms()
         while stream.write(_PINGREQ) is None:

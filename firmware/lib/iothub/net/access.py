@@ -35,9 +35,8 @@ class Access:
         client_id = config.identity.client_id
         ready_key = rsa_key = security = None
         if kind == "psk":
-            from iothub.net.tls import PreSharedKey
-
-            security = PreSharedKey(client_id, config.secret.decoded)
+            tls = for_now("iothub.net.tls")
+            security = tls.by_pre_shared_key(client_id, config.secret.decoded)
         else:
             if kind:
                 security, rsa_key = _certificates(config, websocket)
@@ -78,24 +77,19 @@ def login(proof, expiry_s):
 
 def _certificates(config, websocket):
     """(security, the key that signs the login where TLS does not prove the device)"""
-    from iothub.net import tls
-
-    certificate = key = rsa_key = None
-    if config.certificate:
-        certificate = tls.read_der(config.certificate, "certificate")
+    tls = for_now("iothub.net.tls")
+    rsa_key = None
+    if config.certificate and websocket:
         key = tls.read_der(config.private_key, "private_key")
-        if websocket:
-            rsa_key = for_now("iothub.rsa").private_key(key)
-    return tls.Certificates(tls.load_anchors(config.ca), certificate, key), rsa_key
+        rsa_key = for_now("iothub.rsa").private_key(key)
+    return tls.by_certificates(config.ca, config.certificate, config.private_key), rsa_key
 
 
 def _best(config):
     """Pre-shared key where the firmware has it, else certificates: verified either way."""
     if config.certificate:
         return "tls"
-    from iothub.net import tls
-
-    if tls.psk_available() and len(config.secret.decoded) <= 32:
+    if for_now("iothub.net.tls").psk_available() and len(config.secret.decoded) <= 32:
         return "psk"
     return "tls"
 

@@ -25,7 +25,7 @@ _POLL_MS = const(10)
 
 class Client:
     """Confirmable requests to one server. `endpoint` (net/endpoint.py) says where; its `security`
-    is one of net/tls.py made with `datagrams`, or None for plain UDP."""
+    is an SSLContext for datagrams, or None for plain UDP."""
 
     def __init__(self, endpoint):
         self._endpoint = endpoint
@@ -46,7 +46,8 @@ class Client:
         sock.connect(address[-1])
         sock.setblocking(False)
         if endpoint.security is not None:
-            self._stream = endpoint.security.wrap(sock, endpoint.host)
+            transport = for_now("iothub.net.transport")
+            self._stream = transport.secured(sock, endpoint.security, endpoint.host)
 
     async def request(self, code, options=(), payload=b""):
         """(code, options, payload) of the response, whatever it says. Connects first if there is
@@ -155,26 +156,23 @@ class CoapPublisher:
 
 
 def _layers(device, kind):
-    """(the network to use, one of net/tls.py for datagrams or None)."""
+    """(the network to use, an SSLContext for datagrams or None)."""
     network = device.network
     if kind == "udp":
         return network, None
-    from iothub.net import tls
-
     config = device.config
+    tls = for_now("iothub.net.tls")
     if kind != "dtls" and (kind == "psk" or not config["certificate"]):
         if config["secret"] is None:
             raise BadInput("coap", 'psk needs a device secret; "dtls" uses certificates')
         secret = config["secret"].decoded
-        return network, tls.PreSharedKey(device.identity.client_id, secret, True)
+        return network, tls.by_pre_shared_key(device.identity.client_id, secret, True)
     from iothub.net.rtc import TimedNetwork
 
-    certificate = key = None
-    if config["certificate"]:
-        certificate = tls.read_der(config["certificate"], "certificate")
-        key = tls.read_der(config["private_key"], "private_key")
     network = TimedNetwork(network, config["sntp"], device.chip)
-    return network, tls.Certificates(tls.load_anchors(config["ca"]), certificate, key, True)
+    return network, tls.by_certificates(
+        config["ca"], config["certificate"], config["private_key"], True
+    )
 
 
 join = CoapPublisher

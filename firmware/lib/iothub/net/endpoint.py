@@ -1,14 +1,15 @@
 """Where a client connects to: a host with the layers to reach it, and its address remembered."""
 
 from asyncio import Lock
+from errno import ENOMEM
 
 from iothub.errors import IoTHubError, LinkError
 from iothub.loading import for_now
 
 
 class Endpoint:
-    """`network` is port.Network or None, `security` one of net/tls.py or None for plain TCP,
-    `path` the WebSocket path ("/" or "/mqtt") or None."""
+    """`network` is port.Network or None, `security` an SSLContext (net/tls.py) or None for
+    plain TCP, `path` the WebSocket path ("/" or "/mqtt") or None."""
 
     # One TLS handshake at a time: two do not fit the heap of an RP2040.
     _handshake: Lock = None
@@ -47,14 +48,15 @@ class Endpoint:
             return error
         if self.security is None:
             return LinkError("connection lost", None, error.errno)
-        from iothub.net import tls
-
-        return tls.explain(error, self._raw)
+        try:
+            return for_now("iothub.net.tls_errors").explain(error, self._raw)
+        except LinkError as e:
+            return e  # it cannot be loaded
+        except MemoryError:
+            return LinkError("TLS failed, and there is no memory to tell why", None, ENOMEM)
 
     def ended(self, phase=None):
         """The LinkError for a stream that came to its end."""
         if self._raw is None:
             return LinkError("closed by the server", phase)
-        from iothub.net import tls
-
-        return tls.broken_handshake(self._raw)
+        return self.explain(OSError(0))

@@ -7,6 +7,7 @@ from time import ticks_diff, ticks_ms
 
 from iothub.compat import const
 from iothub.errors import BadInput, DeadlineError, LinkError, StorageError, UpdateError
+from iothub.loading import for_now
 from iothub.mqtt.backoff import Backoff
 from iothub.net.follow import follow
 from iothub.timeouts import OTA_URL_MS
@@ -147,9 +148,7 @@ class _Source:
         network = device.network
         if url.lower().startswith("https:"):
             if self._security is None:
-                from iothub.net import tls
-
-                self._security = tls.Certificates(tls.load_anchors(device.config["ca"]))
+                self._security = for_now("iothub.net.tls").by_certificates(device.config["ca"])
             from iothub.net.rtc import TimedNetwork
 
             network = TimedNetwork(network, device.config["sntp"], device.chip)

@@ -10,7 +10,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 async def follow(url, security, network=None, fields=(), wanted=(), max_redirects=0, session=None):
     """GETs a URL (str): the Client, whose `response` has arrived up to its head; `path` is where
-    redirects led. `security` (one of net/tls.py) is for https; plain http is used when the URL
+    redirects led. `security` (an SSLContext) is for https; plain http is used when the URL
     says so. Redirects are followed `max_redirects` times at most, never from https to http;
     `fields` go along. Raises LinkError, its kinds, or BadInput."""
     was_tls = False

@@ -27,8 +27,8 @@ def session(
     network=None,
     **options,
 ):
-    """A Session (net/session.py, which takes the `options`). All names str; `security` is one of
-    net/tls.py, or None for plain TCP."""
+    """A Session (net/session.py, which takes the `options`). All names str; `security` is an
+    SSLContext, or None for plain TCP."""
     for field, value in (
         ("host", host),
         ("app_id", app_id),

@@ -21,6 +21,7 @@ from iothub.errors import (
     NotConnected,
     SubscribeRefused,
 )
+from iothub.loading import for_now
 from iothub.mqtt import engine as mqtt
 from iothub.mqtt.packet import publish_size
 from iothub.net.endpoint import Endpoint
@@ -34,7 +35,7 @@ _MAX_INBOX = const(32)  # messages read while waiting for something else, not ye
 
 class MQTTClient(simple.MQTTClient):
     """See umqtt.simple. `ssl`: None or False for plain TCP, True for TLS that trusts the anchors
-    in the folder "trust", or one of net/tls.py. `profile` (profiles.py) holds the service's rules;
+    in the folder "trust", or an SSLContext. `profile` (profiles.py) holds the service's rules;
     the default has none beyond MQTT's own, `endpoint` (net/endpoint.py) replaces server, port and
     ssl. A refused login raises LoginRefused, a refused filter SubscribeRefused."""
 
@@ -52,9 +53,7 @@ class MQTTClient(simple.MQTTClient):
         endpoint=None,
     ):
         if ssl is True:
-            from iothub.net import tls
-
-            ssl = tls.Certificates(tls.load_anchors("trust"))
+            ssl = for_now("iothub.net.tls").by_certificates("trust")
         super().__init__(client_id, server, port, user, password, keepalive, ssl, ssl_params or {})
         self._profile = profile or Plain()
         self._profile.check_connect(keepalive)

@@ -23,6 +23,7 @@ import json
 from iothub import config
 from iothub.compat import const
 from iothub.errors import BadInput, StorageError
+from iothub.loading import for_now
 from iothub.net.signed import Gateway
 from iothub.services import register as service
 from iothub.services.signed import Signer
@@ -93,8 +94,7 @@ async def enroll(gateway, identity, product_secret, certificate_file=""):
     gateway of sub-devices wants as well. Returns services/register.py credentials()."""
     certificate = None
     if certificate_file:
-        from iothub.net import tls
-
+        tls = for_now("iothub.net.tls")
         certificate = tls.read_der(certificate_file, "certificate")
     body = service.request(identity, certificate)
     found = await gateway.post(service.PATH, body, service.PHASE)

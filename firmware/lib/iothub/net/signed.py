@@ -4,7 +4,7 @@ over plain HTTP where the configuration says so in plain words."""
 import asyncio
 from random import getrandbits
 
-from iothub.loading import for_now, let_go, load
+from iothub.loading import for_now, let_go
 from iothub.net import http
 from iothub.net.endpoint import Endpoint
 from iothub.net.rtc import BUILD_UNIX_S, TimedNetwork
@@ -25,8 +25,7 @@ class Gateway:
         security = None
         usual = 80
         if settings.get("transport") != "http":
-            tls = load("iothub.net.tls")
-            security = tls.Certificates(tls.load_anchors(config["ca"]))
+            security = for_now("iothub.net.tls").by_certificates(config["ca"])
             network = TimedNetwork(network, config["sntp"], chip, time_journal)
             usual = 443
         host = settings.get("host")
@@ -77,8 +76,7 @@ def of_device(device):
     if config["secret"] is not None:
         signer = signed.Signer(config["secret"].text, config["algorithm"])
     else:
-        tls = load("iothub.net.tls")
-        key = tls.read_der(config["private_key"], "private_key")
+        key = for_now("iothub.net.tls").read_der(config["private_key"], "private_key")
         signer = signed.Signer(key, signed.RSA, device.chip.feed)
     gateway = Gateway(config, signer, device.network, device.chip, None, device.session)
     Gateway._held += 1

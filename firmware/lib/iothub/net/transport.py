@@ -5,8 +5,10 @@ Layers above TCP are streams over streams."""
 
 import asyncio
 import errno
+import gc
 import select
 import socket
+import sys
 from time import sleep_ms, ticks_diff, ticks_ms
 
 from iothub.compat import const
@@ -18,6 +20,10 @@ from iothub.timeouts import TCP_CONNECT_MS
 _IPPROTO_TCP = 6
 _TCP_NODELAY = 1
 _POLL_MS = const(10)
+# What a handshake takes: the record buffer for what comes in, in one block, and the rest (mutual
+# with RSA-2048, on an RP2040: 24.6 KB in all).
+_RECORD_BYTES = const(17000)
+_REST_BYTES = const(10000)
 
 
 def begin(endpoint):
@@ -70,8 +76,25 @@ def resolve(host, port):
         raise LinkError("no address for " + host, NETWORK, -2)
 
 
+def secured(sock, context, host):
+    """The TLS stream over a connected non-blocking socket; its handshake goes on with the first
+    reads and writes. Raises what Endpoint.explain() takes."""
+    gc.collect()
+    try:
+        # First all of it: where memory ends within the handshake, Mbed TLS may say that a
+        # signature is wrong. (Not on ESP32, where TLS has a heap of its own, of which a growing
+        # Python heap would take.)
+        if sys.platform != "esp32":
+            room = bytearray(_RECORD_BYTES), bytearray(_REST_BYTES)
+            del room
+            gc.collect()
+        return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    except MemoryError:
+        raise OSError(errno.ENOMEM)
+
+
 class Opening:
-    """A connection on its way up: TCP, then TLS (`security`, one of net/tls.py), then WebSocket
+    """A connection on its way up: TCP, then TLS (`security`, an SSLContext), then WebSocket
     (`path`), each where it is wanted. The asyncio and the blocking driver call step() and wait in
     their own manner; then `stream` is the stream, and `pollable` what to poll for it. `raw` is the
     TCP socket below them."""
@@ -102,13 +125,13 @@ class Opening:
 
     def step(self, wait_ms=0):
         """Goes on; True when the stream is ready, false when it takes longer than `wait_ms`.
-        Raises LinkError, or what TLS raises (net/tls.py explains it)."""
+        Raises LinkError, or what Endpoint.explain() takes."""
         if self._poller is not None:
             if not self._connected(wait_ms):
                 return False
             self._poller = None
             if self._security is not None:
-                self.pollable = self.stream = self._security.wrap(self.stream, self._host)
+                self.pollable = self.stream = secured(self.stream, self._security, self._host)
             if self._path is not None:
                 websocket = load("iothub.net.websocket")
                 self.stream = websocket.WebSocketStream(
