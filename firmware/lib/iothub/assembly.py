@@ -23,9 +23,7 @@ def configured(path, network):
     except BadInput:
         is_whole = False  # perhaps cut off in the middle of a registration
     if not is_whole:
-        from iothub.net import register
-
-        fields = register.run(path, port, network)
+        fields = for_now("iothub.net.register").run(path, port, network)
     return configuration.Config(fields)
 
 

@@ -23,11 +23,11 @@ import json
 from iothub import config
 from iothub.compat import const
 from iothub.errors import BadInput, StorageError
-from iothub.loading import for_now
-from iothub.net.signed import Gateway
+from iothub.loading import for_now, let_go
 from iothub.services import register as service
-from iothub.services.signed import Signer
 from iothub.store.journal import Journal
+
+let_go("iothub.config")  # it goes with this module
 
 JOURNAL = "registered"
 MAX_CONFIG_BYTES = const(4096)
@@ -70,7 +70,8 @@ async def register(fields, storage, network=None, chip=None, disk=None, folder="
     journal = Journal(storage, JOURNAL, MAX_CONFIG_BYTES)
     known = _journalled(journal)
     if known is None or _name(known) != _name(fields):
-        gateway = Gateway(checked.__dict__, Signer(product_secret.encode()), network, chip)
+        signed = for_now("iothub.net.signed")
+        gateway = signed.of_product(checked.__dict__, product_secret, network, chip)
         try:
             given = await enroll(
                 gateway, checked.identity, product_secret.encode(), checked.certificate
