@@ -10,33 +10,43 @@ from iothub.services.ota import Job, Ota
 from iothub.services.rrpc import Rrpc
 from iothub.services.shadow import Shadow
 
+from host_tests.faults.broken_code import with_broken_code
 
-class TrustsDocuments(Shadow):
+
+def _trusts_documents(exchange):
     """Takes a document for what it should be."""
 
-    def _take(self, payload, asked_version):
-        self.version = payload["version"]
-        self.reported = payload["state"]["reported"]
-        self.desired = payload["state"].get("desired") or {}
+    def take(shadow, payload, asked_version):
+        shadow.version = payload["version"]
+        shadow.reported = payload["state"]["reported"]
+        shadow.desired = payload["state"].get("desired") or {}
+
+    exchange._take = take
 
 
-class BelievesForeignAnswers(Shadow):
+def _believes_foreign_answers(exchange):
     """Does not look whose answer it is."""
+    real = exchange._answered
 
-    def _answered(self, message, payload):
-        for request in self._requests:
+    def answered(shadow, message, payload):
+        for request in shadow._requests:
             if (request.changes is not None) == (message["type"] == "update"):
                 message["clientToken"] = request.token
-        Shadow._answered(self, message, payload)
+        real(shadow, message, payload)
+
+    exchange._answered = answered
 
 
-class NeverForgets(Shadow):
+def _never_forgets(exchange):
     """Keeps the requests of those who no longer wait."""
+    real = exchange._end
 
-    def _end(self, request, error=None):
-        Shadow._end(self, request, error)
+    def end(shadow, request, error=None):
+        real(shadow, request, error)
         if error is not None:
-            self._requests.append(request)
+            shadow._requests.append(request)
+
+    exchange._end = end
 
 
 class TrustsEntries(Gateway):
@@ -99,17 +109,17 @@ _REAL: dict = {
     "rrpc": Rrpc,
     "ota": Ota,
 }
-_BROKEN = (
-    ("shadow", TrustsDocuments),
-    ("shadow", BelievesForeignAnswers),
-    ("shadow", NeverForgets),
-    ("gateway", TrustsEntries),
-    ("gateway", LeavesTopics),
-    ("config", TrustsConfigurations),
-    ("config", GoesDeaf),
-    ("rrpc", RemembersAll),
-    ("ota", TrustsUpdates),
-)
+_BROKEN = {
+    "TrustsDocuments": ("shadow", with_broken_code(Shadow, _trusts_documents)),
+    "BelievesForeignAnswers": ("shadow", with_broken_code(Shadow, _believes_foreign_answers)),
+    "NeverForgets": ("shadow", with_broken_code(Shadow, _never_forgets)),
+    "TrustsEntries": ("gateway", TrustsEntries),
+    "LeavesTopics": ("gateway", LeavesTopics),
+    "TrustsConfigurations": ("config", TrustsConfigurations),
+    "GoesDeaf": ("config", GoesDeaf),
+    "RemembersAll": ("rrpc", RemembersAll),
+    "TrustsUpdates": ("ota", TrustsUpdates),
+}
 
 
 def _with(name, broken):
@@ -119,5 +129,5 @@ def _with(name, broken):
 
 
 SERVICES = {"real": _REAL}
-for _name, _broken in _BROKEN:
-    SERVICES[_broken.__name__] = _with(_name, _broken)
+for _fault in _BROKEN:
+    SERVICES[_fault] = _with(*_BROKEN[_fault])

@@ -4,6 +4,7 @@ from typing import Any
 
 from iothub.services.shadow import Shadow as DeviceShadow
 
+from host_tests.faults.broken_code import with_broken_code
 from host_tests.faults.shadow_world import Subject
 from tools.hub.identity import Identity
 from tools.hub.services.messages import Json
@@ -55,28 +56,36 @@ class OneVersionForTwo(Shadows):
         super()._keep(device, document)
 
 
-class GivesUp(DeviceShadow):
+def gives_up(exchange: Any) -> None:
     """Drops an update that meets a conflict."""
+    real = exchange._update_answered
 
-    def _update_answered(self, request, result, payload):
-        super()._update_answered(request, result, payload)
-        if result and self._updates and self._updates[0] is request:
-            self._updates.pop(0)
+    def update_answered(shadow, request, result, payload):
+        real(shadow, request, result, payload)
+        if result and shadow._updates and shadow._updates[0] is request:
+            shadow._updates.pop(0)
+
+    exchange._update_answered = update_answered
 
 
-class ClearsAll(DeviceShadow):
+def clears_all(exchange: Any) -> None:
     """Clears whatever is desired, also what changed since it was applied."""
 
-    def _clearable(self, update):
-        return list(self.desired) if update.clears else []
+    def clearable(shadow, update):
+        return list(shadow.desired) if update.clears else []
+
+    exchange._clearable = clearable
 
 
-class FetchesNothing(DeviceShadow):
+def fetches_nothing(exchange: Any) -> None:
     """Takes every delta for the next one."""
+    real = exchange._delta
 
-    def _delta(self, payload):
-        self.version = payload["version"] - 1
-        super()._delta(payload)
+    def delta(shadow, payload):
+        shadow.version = payload["version"] - 1
+        real(shadow, payload)
+
+    exchange._delta = delta
 
 
 SUBJECTS = {
@@ -85,7 +94,7 @@ SUBJECTS = {
     "versions begin anew": Subject(hub=VersionsBeginAnew),
     "keeps nothing": Subject(hub=KeepsNothing),
     "one version for two": Subject(hub=OneVersionForTwo),
-    "gives up": Subject(device=GivesUp),
-    "clears all": Subject(device=ClearsAll),
-    "fetches nothing": Subject(device=FetchesNothing),
+    "gives up": Subject(device=with_broken_code(DeviceShadow, gives_up)),
+    "clears all": Subject(device=with_broken_code(DeviceShadow, clears_all)),
+    "fetches nothing": Subject(device=with_broken_code(DeviceShadow, fetches_nothing)),
 }

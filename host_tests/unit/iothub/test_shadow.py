@@ -1,6 +1,13 @@
 import json
 
-from iothub.errors import BadInput, DeadlineError, IoTHubError, QueueFull, ServiceRefused
+from iothub.errors import (
+    BadInput,
+    DeadlineError,
+    IoTHubError,
+    LinkError,
+    QueueFull,
+    ServiceRefused,
+)
 from iothub.services import shadow as service
 from iothub.services.codes import (
     SHADOW_BAD_PARAMETER,
@@ -22,9 +29,9 @@ from host_tests.unit.iothub.state_table import steps, watched
 
 # For each state those that may follow.
 NEXT_STATES = (
-    (GETTING,),
+    (GETTING, PAUSED),
     (IDLE, UPDATING, PAUSED, OFFLINE),
-    (GETTING, UPDATING, OFFLINE),
+    (GETTING, UPDATING, PAUSED, OFFLINE),
     (GETTING, IDLE, PAUSED, OFFLINE),
     (GETTING, OFFLINE),
 )
@@ -908,6 +915,132 @@ def test_other_types_are_passed_over():
     assert shadow.malformed == 0 and shadow.version == 7 and not driver.sent
 
 
+# The code of exchanges
+
+
+class _NoCode:
+    """A context in which it cannot be loaded."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def _load(self, name):
+        raise self._error
+
+    def __enter__(self):
+        self._for_now = service.for_now
+        service.for_now = self._load
+
+    def __exit__(self, *error):
+        service.for_now = self._for_now
+
+
+MISSING = LinkError("missing or damaged", None, 2)
+
+
+def test_the_code_is_there_while_something_is_under_way():
+    shadow, driver = _online()
+    assert shadow._code is None
+
+    @shadow.on("a")
+    async def a(value):
+        await pause()
+
+    _delta(shadow, {"a": 1}, 8)
+    held = shadow._code
+    assert held is not None, "the handler is at work"
+    driver.run()
+    (update,) = driver.take()
+    assert shadow._code is held, "the server has not answered"
+    _accept(shadow, update, 9)
+    assert shadow._code is None
+    driver.spawn(shadow.get())
+    (get,) = driver.take()
+    assert shadow._code is not None
+    _answer(shadow, get, _document({}, 9))
+    assert shadow._code is None
+    raises(BadInput, shadow.report_nowait, {"a": object()})
+    assert shadow._code is None
+    shadow.report_nowait({"b": 1})
+    assert shadow._code is not None
+    shadow.closed()
+    assert shadow._code is None
+    shadow.report_nowait({"b": 2})
+    assert shadow._code is None, "nothing can be done about it now"
+
+
+def test_a_late_handler_keeps_the_code_no_longer():
+    shadow, driver = _online()
+
+    @shadow.on("a")
+    async def a(value):
+        while True:
+            await pause()
+
+    _delta(shadow, {"a": 1}, 8)
+    shadow.closed()
+    assert shadow._code is not None
+    assert not _pass_ms(shadow, driver, SHADOW_HANDLER_MS)
+    assert shadow._code is None
+
+
+def test_a_report_without_the_code_changes_nothing():
+    for error in (MISSING, MemoryError()):
+        shadow, driver = _online()
+        with _NoCode(error):
+            assert raises(type(error), shadow.report_nowait, {"a": 1}) is error
+            for coroutine in (shadow.report({"a": 1}), shadow.get(), shadow.clear_desired("a")):
+                assert driver.spawn(coroutine).error is error
+        assert shadow.state == IDLE and not driver.sent and not shadow._updates
+        shadow.report_nowait({"b": 1})
+        (update,) = driver.take()
+        assert update["state"] == {"reported": {"b": 1}}
+
+
+def test_without_the_code_it_pauses_and_gets_the_document():
+    for error in (MISSING, MemoryError()):
+        driver = Driver()
+        shadow = Shadow(driver, IDENTITY)
+        shadow.report_nowait({"r": 1})
+        with _NoCode(error):
+            shadow.connected()
+            assert shadow.state == PAUSED and driver.reports == [error] and driver.ticking
+            assert _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
+            assert shadow.state == PAUSED and driver.reports == [error, error]
+        assert _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
+        assert shadow.state == GETTING
+        (get,) = driver.take()
+        _answer(shadow, get, _document({}, 7))
+        (update,) = driver.take()
+        assert update["state"] == {"reported": {"r": 1}} and update["version"] == 7
+
+
+def test_a_delta_that_met_no_code_is_fetched():
+    handled: list = []
+    shadow, driver = _online()
+    shadow.on("a")(handled.append)
+    with _NoCode(MISSING):
+        _delta(shadow, {"a": 5}, 8)
+        assert shadow.state == PAUSED and driver.reports == [MISSING]
+    _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
+    (get,) = driver.take()
+    _answer(shadow, get, _document({}, 8, {"a": 5}))
+    assert handled == [5] and shadow.state == UPDATING
+
+
+def test_a_handler_that_met_no_code_is_called_after_the_next_connection():
+    handled: list = []
+    shadow, driver = _online(None, 7, {"a": 5})
+    shadow.closed()
+    with _NoCode(MISSING):
+        shadow.on("a")(handled.append)
+    assert shadow.state == OFFLINE and driver.reports == [MISSING] and not handled
+    shadow.connected()
+    (get,) = driver.take()
+    _answer(shadow, get, _document({}, 7, {"a": 5}))
+    assert handled == [5]
+
+
 # The table
 
 
@@ -933,12 +1066,19 @@ def _step(shadow, driver, state, following):
     if following == OFFLINE:
         shadow.closed()
     elif state == OFFLINE:
-        shadow.connected()
+        if following == PAUSED:
+            with _NoCode(MISSING):
+                shadow.connected()
+        else:
+            shadow.connected()
     elif state == PAUSED:
         _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
     elif state == IDLE:
         if following == UPDATING:
             shadow.report_nowait({"b": 1})
+        elif following == PAUSED:
+            with _NoCode(MISSING):
+                _delta(shadow, {"c": 1}, 8)
         else:
             _delta(shadow, {"c": 1}, 20)
     elif following == PAUSED:
