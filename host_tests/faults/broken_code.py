@@ -13,5 +13,6 @@ def with_broken_code(service, change):
             if Broken._changed is not self._code:
                 change(self._code)
                 Broken._changed = self._code
+            return self._code
 
     return Broken

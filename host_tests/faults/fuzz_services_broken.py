@@ -49,22 +49,26 @@ def _never_forgets(exchange):
     exchange._end = end
 
 
-class TrustsEntries(Gateway):
+def _trusts_entries(operations):
     """Takes a list of devices for what it should be."""
 
-    def _entries(self, body):
+    def entries(gateway, body):
         found = []
         for entry in body.get("devices") or ():
             identity = Identity(entry["product_id"], entry["device_name"])
             found.append((identity, entry.get("result")))
         return found
 
+    operations._entries = entries
 
-class LeavesTopics(Gateway):
+
+def _leaves_topics(operations):
     """Forgets an unbound sub-device, but not its topics."""
 
-    def _unbound(self, identity):
-        self._sub_devices.pop(identity.prefix, None)
+    def unbound(gateway, identity):
+        gateway._sub_devices.pop(identity.prefix, None)
+
+    operations._unbound = unbound
 
 
 class TrustsConfigurations(RemoteConfig):
@@ -113,8 +117,8 @@ _BROKEN = {
     "TrustsDocuments": ("shadow", with_broken_code(Shadow, _trusts_documents)),
     "BelievesForeignAnswers": ("shadow", with_broken_code(Shadow, _believes_foreign_answers)),
     "NeverForgets": ("shadow", with_broken_code(Shadow, _never_forgets)),
-    "TrustsEntries": ("gateway", TrustsEntries),
-    "LeavesTopics": ("gateway", LeavesTopics),
+    "TrustsEntries": ("gateway", with_broken_code(Gateway, _trusts_entries)),
+    "LeavesTopics": ("gateway", with_broken_code(Gateway, _leaves_topics)),
     "TrustsConfigurations": ("config", TrustsConfigurations),
     "GoesDeaf": ("config", GoesDeaf),
     "RemembersAll": ("rrpc", RemembersAll),

@@ -3,6 +3,7 @@ import json
 from iothub.credentials import Identity
 from iothub.errors import BadInput, DeadlineError, NotConnected, ServiceRefused
 from iothub.services import codes
+from iothub.services import gateway as service
 from iothub.services.gateway import (
     COMING,
     LEAVING,
@@ -15,6 +16,7 @@ from iothub.signing import SHA256
 
 from host_tests.unit.iothub import service_driver
 from host_tests.unit.iothub.expect import raises
+from host_tests.unit.iothub.no_code import ERRORS, MISSING, NoCode
 from host_tests.unit.iothub.service_driver import IDENTITY
 from host_tests.unit.iothub.state_table import steps
 
@@ -673,6 +675,86 @@ def test_a_link_that_breaks_ends_leaving_and_coming():
         assert sub.state == OFFLINE, state
         driver.run()
         assert sub.state == OFFLINE and not driver.prefixes
+
+
+# The code of operations
+
+
+def test_the_code_is_there_while_an_operation_runs():
+    gateway, driver, subs = _gateway(2)
+    assert gateway._code is None
+    first = driver.spawn(gateway.online(subs[0]))
+    held = gateway._code
+    assert held is not None
+    second = driver.spawn(gateway.describe())
+    online, listing = driver.take()
+    _answer(gateway, online)
+    driver.run()
+    assert first.done and gateway._code is held, "the second waits"
+    _say(gateway, listing["type"], devices=[])
+    driver.run()
+    assert second.result == [] and gateway._code is None
+    _say(gateway, "search_devices", status=1)
+    gateway.received(ANSWERS, b'{"type":"change"}')
+    assert gateway._code is None
+    task = driver.spawn(gateway.bind(subs[0], "not base64!"))
+    assert isinstance(task.error, BadInput) and gateway._code is None
+
+
+def test_an_operation_without_the_code_does_nothing():
+    for error in ERRORS:
+        gateway, driver, (sub, other) = _online(2)
+        with NoCode(service, error):
+            for operation in (
+                gateway.bind(sub, SECRET),
+                gateway.unbind(sub),
+                gateway.online(other),
+                gateway.offline(sub),
+                gateway.describe(),
+            ):
+                assert driver.spawn(operation).error is error
+            assert raises(type(error), _say, gateway, "change", status=1, devices=[]) is error
+        assert not driver.sent and sub.is_online and not gateway._requests
+        task = driver.spawn(gateway.offline(sub))
+        _answer(gateway, driver.take()[0])
+        driver.run()
+        assert task.done and task.error is None and sub.state == OFFLINE
+
+
+def test_sub_devices_come_back_when_the_code_can_be_loaded():
+    for error in ERRORS:
+        gateway, driver, (sub,) = _online(1)
+        gateway.closed()
+        driver.expired = 1
+        with NoCode(service, error):
+            gateway.connected()
+        assert driver.reports == [error, error] and sub.state == LOST
+        driver.expired = 1
+        driver.run(1)
+        assert sub.state == COMING
+        _answer(gateway, driver.take()[0])
+        driver.run()
+        assert sub.is_online and gateway._code is None
+
+
+def test_the_next_connection_brings_back_what_this_one_could_not():
+    gateway, driver, (sub,) = _online(1)
+    gateway.closed()
+    with NoCode(service):
+        gateway.connected()
+        assert driver.reports == [MISSING]
+    gateway.closed()
+    gateway.connected()
+    driver.run()
+    assert sub.state == COMING and len(driver.take()) == 1, "asked for once"
+
+
+def test_without_sub_devices_nothing_is_loaded_to_bring_them_back():
+    gateway, driver, _ = _gateway(1)
+    gateway.closed()
+    with NoCode(service):
+        gateway.connected()
+    assert not driver.reports
 
 
 def test_an_identity_is_what_a_sub_device_is():

@@ -4,7 +4,6 @@ from iothub.errors import (
     BadInput,
     DeadlineError,
     IoTHubError,
-    LinkError,
     QueueFull,
     ServiceRefused,
 )
@@ -24,6 +23,7 @@ from iothub.services.shadow import GETTING, IDLE, OFFLINE, PAUSED, UPDATING
 from iothub.timeouts import SHADOW_ANSWER_MS, SHADOW_HANDLER_MS, SHADOW_PAUSE_MS
 
 from host_tests.unit.iothub.expect import raises
+from host_tests.unit.iothub.no_code import ERRORS, MISSING, NoCode
 from host_tests.unit.iothub.service_driver import IDENTITY, Driver, pause
 from host_tests.unit.iothub.state_table import steps, watched
 
@@ -918,26 +918,6 @@ def test_other_types_are_passed_over():
 # The code of exchanges
 
 
-class _NoCode:
-    """A context in which it cannot be loaded."""
-
-    def __init__(self, error):
-        self._error = error
-
-    def _load(self, name):
-        raise self._error
-
-    def __enter__(self):
-        self._for_now = service.for_now
-        service.for_now = self._load
-
-    def __exit__(self, *error):
-        service.for_now = self._for_now
-
-
-MISSING = LinkError("missing or damaged", None, 2)
-
-
 def test_the_code_is_there_while_something_is_under_way():
     shadow, driver = _online()
     assert shadow._code is None
@@ -985,9 +965,9 @@ def test_a_late_handler_keeps_the_code_no_longer():
 
 
 def test_a_report_without_the_code_changes_nothing():
-    for error in (MISSING, MemoryError()):
+    for error in ERRORS:
         shadow, driver = _online()
-        with _NoCode(error):
+        with NoCode(service, error):
             assert raises(type(error), shadow.report_nowait, {"a": 1}) is error
             for coroutine in (shadow.report({"a": 1}), shadow.get(), shadow.clear_desired("a")):
                 assert driver.spawn(coroutine).error is error
@@ -998,11 +978,11 @@ def test_a_report_without_the_code_changes_nothing():
 
 
 def test_without_the_code_it_pauses_and_gets_the_document():
-    for error in (MISSING, MemoryError()):
+    for error in ERRORS:
         driver = Driver()
         shadow = Shadow(driver, IDENTITY)
         shadow.report_nowait({"r": 1})
-        with _NoCode(error):
+        with NoCode(service, error):
             shadow.connected()
             assert shadow.state == PAUSED and driver.reports == [error] and driver.ticking
             assert _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
@@ -1019,7 +999,7 @@ def test_a_delta_that_met_no_code_is_fetched():
     handled: list = []
     shadow, driver = _online()
     shadow.on("a")(handled.append)
-    with _NoCode(MISSING):
+    with NoCode(service):
         _delta(shadow, {"a": 5}, 8)
         assert shadow.state == PAUSED and driver.reports == [MISSING]
     _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
@@ -1032,7 +1012,7 @@ def test_a_handler_that_met_no_code_is_called_after_the_next_connection():
     handled: list = []
     shadow, driver = _online(None, 7, {"a": 5})
     shadow.closed()
-    with _NoCode(MISSING):
+    with NoCode(service):
         shadow.on("a")(handled.append)
     assert shadow.state == OFFLINE and driver.reports == [MISSING] and not handled
     shadow.connected()
@@ -1067,7 +1047,7 @@ def _step(shadow, driver, state, following):
         shadow.closed()
     elif state == OFFLINE:
         if following == PAUSED:
-            with _NoCode(MISSING):
+            with NoCode(service):
                 shadow.connected()
         else:
             shadow.connected()
@@ -1077,7 +1057,7 @@ def _step(shadow, driver, state, following):
         if following == UPDATING:
             shadow.report_nowait({"b": 1})
         elif following == PAUSED:
-            with _NoCode(MISSING):
+            with NoCode(service):
                 _delta(shadow, {"c": 1}, 8)
         else:
             _delta(shadow, {"c": 1}, 20)

@@ -6,18 +6,15 @@ section 11. Pure; see service.py. Each sub-device has a state:
     COMING, ONLINE --closed()--> LOST --connected()--> COMING
     ONLINE, LOST --unbound--> OFFLINE
 
-An answer carries no mark of what it answers but its type and its devices, so there is one request
-of a type at a time. A sub-device's topics belong to the gateway's connection while it is ONLINE.
+A sub-device's topics belong to the gateway's connection while it is ONLINE. This module has what
+its messages need. What the cloud is asked (a handful of requests a connection) and what it says is
+gateway_operations.py, which is loaded for that.
 """
 
-import binascii
-import hashlib
-
 from iothub.compat import const
-from iothub.credentials import Identity, Secret
-from iothub.errors import BadInput, IoTHubError, NotConnected, ServiceRefused
-from iothub.loading import let_go
-from iothub.services.codes import GATEWAY_SYSTEM
+from iothub.credentials import Identity
+from iothub.errors import BadInput, DeadlineError, IoTHubError, NotConnected
+from iothub.loading import for_now
 from iothub.services.service import Service
 from iothub.signing import SHA1
 from iothub.timeouts import GATEWAY_ANSWER_MS
@@ -29,16 +26,7 @@ ONLINE = const(2)
 LEAVING = const(3)
 LOST = const(4)
 _MAX_SUB_DEVICES = const(64)
-# Of one request, and of an acknowledgement that names them. 20 devices with the longest names and
-# signatures stay below 6 KB.
-_MAX_DEVICES = const(20)
-_MAX_TRIES = const(3)  # to bring a sub-device back, and to publish for it
-# The states before a request, until its answer, and after it; after a refusal, and when nobody
-# knows the answer.
-_COMES = (OFFLINE, COMING, ONLINE, OFFLINE, OFFLINE)
-_COMES_BACK = (LOST, COMING, ONLINE, OFFLINE, LOST)
-_LEAVES = (ONLINE, LEAVING, OFFLINE, ONLINE, ONLINE)
-_LISTING = b""  # the key of an answer that is not about the sub-devices of its request
+_MAX_TRIES = const(3)  # to publish for a sub-device, and to load what brings them back
 
 
 class SubDevice(Identity):
@@ -106,7 +94,9 @@ class SubDevice(Identity):
 
 
 class Gateway(Service):
-    """`links` counts the connections so far, `unmatched` the answers nobody waits for."""
+    """`links` counts the connections so far, `unmatched` the answers nobody waits for. Coroutines
+    also raise LinkError or MemoryError, when the code for them cannot be loaded; then nothing was
+    done."""
 
     links = 0
     unmatched = 0
@@ -117,6 +107,8 @@ class Gateway(Service):
         self._requests = {}  # by type: {"PID/DN/" of a sub-device: result, None before it came}
         self._on_change = None
         self._on_search = None
+        self._code = None  # gateway_operations.py, while something of it runs
+        self._running = 0
 
     # What an application calls
 
@@ -146,121 +138,27 @@ class Gateway(Service):
         or by its certificate (bytes of the file). The key is then the `digest` of the file in
         hex: "md5" as in the C SDK, "sha1" as in the documents. Raises ServiceRefused, BadInput,
         DeadlineError."""
-        driver = self._driver
-        if certificate is None:
-            key = Secret(secret, "sub_device_secret").text
-        elif digest in ("md5", "sha1"):
-            key = binascii.hexlify(getattr(hashlib, digest)(certificate).digest())
-        else:
-            raise BadInput("digest", "must be md5 or sha1")
-        await driver.until(lambda: driver.now_s() is not None)
-        nonce = driver.random()
-        now_s = driver.now_s()
-        entry = _entry(sub_device)
-        from iothub import signing  # seldom needed
-
-        let_go("iothub.signing")
-        # The SDKs' form; the documents print it without the second ";".
-        message = b"%s;%d;%d" % (sub_device.client_id, nonce, now_s)
-        raw = signing.hmac(signing.hmac_key(key, algorithm), message)
-        entry["signature"] = binascii.b2a_base64(raw)[:-1].decode()
-        entry["random"] = nonce
-        entry["timestamp"] = now_s
-        entry["signmethod"] = algorithm
-        entry["authtype"] = "psk" if certificate is None else "certificate"
-        _raise_refused("bind", await self._request("bind", [sub_device], [entry]))
+        await self._run(
+            self._load().bind(self, sub_device, secret, certificate, algorithm, digest)
+        )
 
     async def unbind(self, *sub_devices):
         """Unbinds sub-devices; they are offline then. Raises ServiceRefused with the code of one
         that was refused, when all were asked for; DeadlineError."""
-        results: dict = {}
-        try:
-            await self._ask("unbind", sub_devices, results)
-        finally:
-            for sub_device in sub_devices:
-                if results.get(sub_device.prefix) == 0:
-                    self._unbound(sub_device)
-        _raise_refused("unbind", results)
+        await self._run(self._load().unbind(self, sub_devices))
 
     async def online(self, *sub_devices):
         """Brings bound sub-devices online, and again after every reconnect. Raises as unbind();
         NotConnected: the link broke, and they follow on the next one."""
-        for sub_device in sub_devices:
-            self._sub_devices[sub_device.prefix] = sub_device
-        await self._move("online", sub_devices, _COMES)
+        await self._run(self._load().online(self, sub_devices))
 
     async def offline(self, *sub_devices):
         """Takes sub-devices offline. Raises as unbind()."""
-        await self._move("offline", sub_devices, _LEAVES)
+        await self._run(self._load().offline(self, sub_devices))
 
     async def describe(self):
         """The Identity of every sub-device that is bound. Raises DeadlineError."""
-        return (await self._request("describe_sub_devices", None))[_LISTING]
-
-    # Requests
-
-    async def _request(self, kind, sub_devices, entries=None):
-        """{prefix: result} of the answer. Without `sub_devices` the request names none."""
-        driver = self._driver
-        requests = self._requests
-        await driver.until(lambda: self.is_connected and kind not in requests)
-        message: dict = {"type": kind}
-        results: dict = {_LISTING: None}
-        if sub_devices is not None:
-            results = dict([(each.prefix, None) for each in sub_devices])
-            message["payload"] = {"devices": entries or [_entry(each) for each in sub_devices]}
-        requests[kind] = results
-        try:
-            self._send(message)
-            await driver.until(
-                lambda: requests.get(kind) is not results or None not in results.values(),
-                GATEWAY_ANSWER_MS,
-            )
-            if requests.get(kind) is not results:
-                raise NotConnected("the link broke; nobody knows the answer", "gateway")
-        finally:
-            if requests.get(kind) is results:
-                del requests[kind]
-            driver.wake()
-        return results
-
-    async def _ask(self, kind, sub_devices, results):
-        """A request for each _MAX_DEVICES of them; `results` (a dict) takes the answers."""
-        for i in range(0, len(sub_devices), _MAX_DEVICES):
-            results.update(await self._request(kind, sub_devices[i : i + _MAX_DEVICES]))
-
-    async def _move(self, kind, sub_devices, way):
-        """Takes sub-devices along a `way` (see _COMES), those that are where it begins. Raises as
-        unbind()."""
-        start, through, end, refused, unknown = way
-        moved = []
-        for sub_device in sub_devices:
-            if sub_device.state == LOST and start != LOST:
-                sub_device.enter(OFFLINE)  # on its own wish, and not because the link broke
-            if sub_device.state == start:
-                sub_device.enter(through)
-                moved.append(sub_device)
-        results: dict = {}
-        try:
-            await self._ask(kind, moved, results)
-        finally:
-            for sub_device in moved:
-                code = results.get(sub_device.prefix, GATEWAY_SYSTEM)
-                if sub_device.state == through:  # else the link broke, or it was unbound
-                    state = unknown if code == GATEWAY_SYSTEM else refused
-                    sub_device.enter(state if code else end)
-        _raise_refused(kind, results)
-
-    async def _bring_back(self):
-        links = self.links
-        for _ in range(_MAX_TRIES):
-            lost = [each for each in self._sub_devices.values() if each.state == LOST]
-            if not lost or links != self.links:
-                return
-            try:
-                await self._move("online", lost, _COMES_BACK)
-            except IoTHubError as e:
-                self._driver.report(e)
+        return await self._run(self._load().describe(self))
 
     # What the driver calls
 
@@ -285,75 +183,47 @@ class Gateway(Service):
         message = self._message(payload)
         if message is None:
             return None
-        kind = message["type"]
-        body = message["payload"] or {}
-        if kind == "search_devices" or kind == "change":
-            status = body.get("status")
-            if type(status) is not int:
-                self.malformed += 1
-                return None
-            if kind == "change":
-                return self._change(status, self._entries(body))
-            self._send({"type": kind, "payload": {"status": status, "result": 0}})
-            return self._on_search(status) if self._on_search else None
-        if kind == "unbind_all":
-            self._send({"type": kind, "payload": {"result": 0}})
-            return self._changed(False, list(self._sub_devices.values()))
-        results = self._requests.get(kind)
-        if results is None:
-            self.unmatched += 1
-        elif _LISTING in results:
-            results[_LISTING] = [identity for identity, _ in self._entries(body)]
-        else:
-            for identity, result in self._entries(body):
-                if identity.prefix in results and type(result) is int:
-                    results[identity.prefix] = result
-        self._driver.wake()
-        return None
+        try:
+            # While something is asked for, the code is there. If not, the session tells why.
+            return self._load().received(self, message)
+        finally:
+            self._rest()
 
-    # What the cloud says
+    # The code of operations
 
-    def _entries(self, body):
-        """[(Identity, result)] of the devices of a message; a result is whatever is there."""
-        found = []
-        devices = body.get("devices")
-        for entry in devices if isinstance(devices, list) else ():
+    def _load(self):
+        if self._code is None:
+            self._code = for_now("iothub.services.gateway_operations")
+        return self._code
+
+    async def _run(self, operation):
+        """Awaits a coroutine of that code, which the answers need as well."""
+        self._running += 1
+        try:
+            return await operation
+        finally:
+            self._running -= 1
+            self._rest()
+
+    def _rest(self):
+        if not self._running:
+            self._code = None
+
+    def _lost(self):
+        return [each for each in self._sub_devices.values() if each.state == LOST]
+
+    async def _bring_back(self):
+        links = self.links
+        for _ in range(_MAX_TRIES):
+            if not self._lost():
+                return
             try:
-                identity = Identity(entry["product_id"], entry["device_name"])
-                found.append((identity, entry.get("result")))
-            except (BadInput, KeyError, TypeError, AttributeError):
-                self.malformed += 1
-        return found
-
-    def _change(self, status, entries):
-        # The documents' acknowledgement and the C SDK's in one.
-        message: dict = {"type": "change", "result": 0}
-        identities = [identity for identity, _ in entries]
-        if len(entries) <= _MAX_DEVICES:
-            devices = [dict(_entry(identity), result=0) for identity in identities]
-            message["payload"] = {"status": status, "devices": devices}
-        self._send(message)
-        return self._changed(status != 0, identities)
-
-    def _changed(self, bound, identities):
-        if not bound:
-            for identity in identities:
-                self._unbound(identity)
-        return self._on_change(bound, identities) if self._on_change else None
-
-    def _unbound(self, identity):
-        sub_device = self._sub_devices.pop(identity.prefix, None)
-        if sub_device is not None and sub_device.state != OFFLINE:
-            sub_device.enter(OFFLINE)
-
-
-def _entry(identity):
-    return {"product_id": identity.product_id, "device_name": identity.device_name}
-
-
-def _raise_refused(kind, results):
-    for prefix in results:
-        code = results[prefix]
-        if code:
-            reason = "%s of %s refused (%d)" % (kind, prefix[:-1].decode(), code)
-            raise ServiceRefused(reason, "gateway", code)
+                await self._run(self._load().bring_back(self))
+                return
+            except (IoTHubError, MemoryError) as e:
+                self._driver.report(e)
+            try:
+                await self._driver.until(lambda: links != self.links, GATEWAY_ANSWER_MS)
+                return  # the next connection does it
+            except DeadlineError:
+                pass

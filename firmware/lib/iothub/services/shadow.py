@@ -110,14 +110,12 @@ class Shadow(Service):
     def report_nowait(self, changes):
         """Changes `reported`: a dict of JSON values, of which None deletes. Offline, changes are
         gathered into one message. Raises BadInput, QueueFull."""
-        self._load()
-        return self._code.report(self, changes)
+        return self._load().report(self, changes)
 
     async def get(self):
         """The server's document, {"state": {"reported": ..., ...}, "version": ..., ...}. Raises
         QueueFull, DeadlineError, ServiceRefused."""
-        self._load()
-        request = self._code.get(self)
+        request = self._load().get(self)
         try:
             await self._settled(request)
         finally:
@@ -127,8 +125,7 @@ class Shadow(Service):
 
     async def clear_desired(self, *keys):
         """Clears these keys of `desired`, or all that are known here. Raises as report()."""
-        self._load()
-        await self._settled(self._code.clear(self, keys))
+        await self._settled(self._load().clear(self, keys))
 
     async def _settled(self, waiting):
         await self._driver.until(lambda: waiting.done)
@@ -175,6 +172,7 @@ class Shadow(Service):
     def _load(self):
         if self._code is None:
             self._code = for_now("iothub.services.shadow_exchange")
+        return self._code
 
     def _can_exchange(self):
         """Whether the code is there. If not, nothing is missed: what follows, a pause or the next
