@@ -56,8 +56,8 @@ class MarksTooFar(FlashQueue):
 class UsesNumbersAgain(FlashQueue):
     """Begins with the first segment number whenever no segment is left."""
 
-    def _recover(self):
-        FlashQueue._recover(self)
+    def __init__(self, *arguments, **limits):
+        FlashQueue.__init__(self, *arguments, **limits)
         if not self._segments:
             self._last_number = 0
 

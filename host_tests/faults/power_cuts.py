@@ -17,6 +17,7 @@ from host_tests.faults.power_application import Application
 from host_tests.faults.power_broken import SUBJECTS
 from host_tests.faults.power_ledger import Ledger
 from host_tests.faults.power_media import HALF_DONE, NOT_DONE, SCATTERED, LittleFs, PlainFiles
+from host_tests.faults.stay_loaded import stay_loaded
 
 MEDIA = {"littlefs": LittleFs, "plain": PlainFiles}
 # One in so many first cuts gets a second one at every change of the run after it.
@@ -167,6 +168,7 @@ class _Run:
 
 
 def main(given):
+    stay_loaded()
     options = {
         "--cuts": "1000", "--seed": "1", "--first": "0", "--medium": "littlefs",
         "--subject": "real",

@@ -11,6 +11,7 @@ from binascii import crc32
 
 from iothub.compat import const
 from iothub.errors import QueueFull, StorageError
+from iothub.loading import for_now
 from iothub.store.journal import Journal
 from iothub.store.queue import Entry, RamQueue
 
@@ -26,14 +27,15 @@ _HEADER_BYTES = const(11)
 _SIZES_AT = const(7)
 _VERSION = const(0x10)
 _RETAIN = const(1)
-_MAX_RECORD_BYTES = const(0xFFFF)
+MAX_RECORD_BYTES = const(0xFFFF)
 _MAX_PACKET_IDS = const(0x7FFF)
 _SETTLED_PER_MARK = const(16)
 # Read at once of the next message; most are smaller.
 _READ_BYTES = const(256)
 
 # A segment in RAM is a list: the file's number (it only grows), the offset of the next record to
-# be taken, the end of the records, and how many of them are unsettled.
+# be taken, the end of the records, and how many of them are unsettled. flash_recovery.py makes
+# those of an earlier run, which has to be done once, at the start.
 _NUMBER = const(0)
 _NEXT = const(1)
 _END = const(2)
@@ -65,12 +67,13 @@ class FlashQueue(RamQueue):
         drop_oldest=False,
         segment_bytes=SEGMENT_BYTES,
     ):
-        """Reads what an earlier run left in `storage` (port/files.py), files name.*."""
+        """Reads what an earlier run left in `storage` (port/files.py), files name.*. Raises
+        LinkError or MemoryError when the code for that cannot be loaded."""
         # No two messages kept have one packet id, but for what an earlier run left: see peek().
         super().__init__(min(max_messages, _MAX_PACKET_IDS), max_bytes, drop_oldest)
         self._storage = storage
         self._prefix = name + "."
-        self._segment_bytes = min(segment_bytes, _MAX_RECORD_BYTES)
+        self._segment_bytes = min(segment_bytes, MAX_RECORD_BYTES)
         self._segments = []
         self._growing = False  # whether the last segment takes more records
         self._next = None  # the entry to be taken next, once it was read
@@ -80,7 +83,7 @@ class FlashQueue(RamQueue):
         self._settled = 0  # since the last mark
         self._mark = Journal(storage, name + ".mark")
         self.corrupt = 0
-        self._recover()
+        for_now("iothub.store.flash_recovery").recover(self)
 
     def peek(self):
         """The oldest entry that was not taken yet; or None, also while an entry with the same
@@ -111,14 +114,14 @@ class FlashQueue(RamQueue):
     def _read(self, segment):
         """The next entry of the segment, or None when no whole record is there."""
         read = self._storage.read
-        file = self._file(segment)
+        file = self._file(segment[_NUMBER])
         offset = segment[_NEXT]
         content = read(file, offset, _READ_BYTES)
         if content is not None and len(content) >= _HEADER_BYTES:
             size_bytes = _HEADER_BYTES + sum(struct.unpack_from(">HH", content, _SIZES_AT))
             if _READ_BYTES < size_bytes <= segment[_END] - offset:
                 content = read(file, offset, size_bytes)
-        entry = _parse(content, 0, segment[_NUMBER])
+        entry = parse(content, 0, segment[_NUMBER])
         if entry is not None:
             entry.segment = segment
             entry.offset = offset
@@ -131,7 +134,7 @@ class FlashQueue(RamQueue):
             self._recovered -= 1
 
     def _keep(self, topic, payload, token, retain, size_bytes):
-        if size_bytes > _MAX_RECORD_BYTES:
+        if size_bytes > MAX_RECORD_BYTES:
             raise QueueFull("the message is larger than a record on flash")
         packet_id = (self._last_id + 1) & 0xFFFF | 0x8000
         segment = self._segment_for(size_bytes)
@@ -144,7 +147,7 @@ class FlashQueue(RamQueue):
         struct.pack_into(">I", record, 0, crc32(memoryview(record)[4:], segment[_NUMBER]))
         self.writes += 1
         try:
-            self._storage.append(self._file(segment), record)
+            self._storage.append(self._file(segment[_NUMBER]), record)
         except OSError as e:
             if not segment[_END]:
                 self._remove(segment)
@@ -167,7 +170,7 @@ class FlashQueue(RamQueue):
             segment = self._segments[-1]
             end = segment[_END]
             if end + size_bytes <= self._segment_bytes:
-                if self._storage.size(self._file(segment)) == end:
+                if self._storage.size(self._file(segment[_NUMBER])) == end:
                     return segment
         self._growing = False
         self._last_number += 1
@@ -210,47 +213,6 @@ class FlashQueue(RamQueue):
             except StorageError:
                 pass
 
-    def _recover(self):
-        self._marked = self._mark.load()
-        marked = start = 0
-        if self._marked is not None:
-            marked, start = struct.unpack(">II", self._marked)
-        numbers = []
-        for file in self._storage.names():
-            try:
-                segment = [int(file[len(self._prefix) :], 16), 0, 0, 0]
-            except ValueError:
-                continue
-            if file == self._file(segment):
-                numbers.append(segment[_NUMBER])
-        numbers.sort()
-        # Never a number again that a mark may speak of.
-        self._last_number = max(numbers + [marked])
-        for number in numbers:
-            self._scan(number, start if number == marked else 0)
-        self._recovered = self.unsettled
-
-    def _scan(self, number, start):
-        """Takes up a segment of an earlier run; before `start` all is settled."""
-        segment = [number, start, start, 0]
-        file = self._file(segment)
-        file_bytes = self._storage.size(file)
-        content = self._storage.read(file, 0, min(file_bytes, _MAX_RECORD_BYTES))
-        entry = _parse(content, start, number)
-        while entry is not None:
-            segment[_END] += entry.size_bytes
-            segment[_UNSETTLED] += 1
-            self._last_id = entry.packet_id
-            entry = _parse(content, segment[_END], number)
-        self._growing = file_bytes == segment[_END]
-        if not self._growing:
-            self.corrupt += 1
-        self.unsettled += segment[_UNSETTLED]
-        self._bytes += segment[_END] - start
-        self._segments.append(segment)
-        if not segment[_UNSETTLED]:
-            self._drop_segment(segment)
-
     def _lose(self, segment):
         """What waits in the segment was whole when it was put, or at the start, and is no more."""
         self.corrupt += 1
@@ -266,19 +228,19 @@ class FlashQueue(RamQueue):
         if not segment[_UNSETTLED]:
             self._drop_segment(segment)
 
-    def _file(self, segment):
-        return "%s%08x" % (self._prefix, segment[_NUMBER])
+    def _file(self, number):
+        return "%s%08x" % (self._prefix, number)
 
     def _remove(self, segment):
         """A file that cannot be removed comes again after the next start, no more."""
         self.writes += 1
         try:
-            self._storage.remove(self._file(segment))
+            self._storage.remove(self._file(segment[_NUMBER]))
         except OSError:
             pass
 
 
-def _parse(content, at, number):
+def parse(content, at, number):
     """The Entry of the record at `at` in a segment's content, or None when none is whole there."""
     if content is None or len(content) < at + _HEADER_BYTES:
         return None
