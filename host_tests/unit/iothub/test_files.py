@@ -67,14 +67,14 @@ def test_a_part_is_read():
 def test_an_existing_directory_is_taken_as_it_is():
     with _Directory() as files:
         files.write("x", b"kept")
-        assert Files(files._directory).read("x") == b"kept"
+        assert Files(files._path[:-1]).read("x") == b"kept"
 
 
 def test_a_directory_that_cannot_be_made_is_an_error():
     assert raises(OSError, Files, "/nowhere/at/all").errno == 2
     with _Directory() as files:
         files.write("file", b"")
-        assert raises(OSError, Files, files._directory + "/file/below").errno == 20
+        assert raises(OSError, Files, files._path[:-1] + "/file/below").errno == 20
 
 
 def test_a_full_disk_is_told():

@@ -14,7 +14,7 @@ class Files:
 
     def __init__(self, directory):
         """Makes the directory if it is missing; the one above it must be there."""
-        self._directory = directory
+        self._path = directory + "/"
         try:
             os.mkdir(directory)
         except OSError as e:
@@ -23,44 +23,38 @@ class Files:
 
     def names(self):
         """The names of all files, in any order."""
-        return os.listdir(self._directory)
+        return os.listdir(self._path[:-1])  # FAT takes none that ends with a slash
 
     def size(self, name):
         """In bytes; -1 when there is no such file."""
         try:
-            return os.stat(self._path(name))[6]
+            return os.stat(self._path + name)[6]
         except OSError:
             return -1
 
     def read(self, name, offset=0, size=-1):
         """Up to `size` bytes from `offset` on, or None."""
         try:
-            with open(self._path(name), "rb") as file:
+            with open(self._path + name, "rb") as file:
                 file.seek(offset)
                 return file.read(size)
         except OSError:
             return None
 
-    def write(self, name, data):
-        """Replaces the whole file."""
-        self._put(name, "wb", data)
-
     def append(self, name, data):
         """Adds to the end of the file, which is made if it is missing."""
-        self._put(name, "ab", data)
+        self.write(name, data, "ab")
 
-    def remove(self, name):
-        """Raises OSError when there is no such file, too."""
-        os.remove(self._path(name))
-
-    def _put(self, name, mode, data):
-        with open(self._path(name), mode) as file:
+    def write(self, name, data, mode="wb"):
+        """Replaces the whole file."""
+        with open(self._path + name, mode) as file:
             if file.write(data) != len(data):  # POSIX, when the disk fills up
                 raise OSError(28, "no space left")
             file.flush()  # to the disk itself: POSIX would keep it back
 
-    def _path(self, name):
-        return self._directory + "/" + name
+    def remove(self, name):
+        """Raises OSError when there is no such file, too."""
+        os.remove(self._path + name)
 
 
 def storage():
