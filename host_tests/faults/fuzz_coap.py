@@ -198,9 +198,12 @@ def make_run_case(client):
 
     def run_case(seed, case, tally):
         dice = Dice(seed, case)
-        made = client(lambda bits: dice.below(1 << bits))
+        past: list = []
+        made = client(lambda bits: dice.below(1 << bits), past)
         for _ in range(1 + dice.below(2)):
             _hostile(made, dice, tally)
+            if dice.hits(50):  # who goes on with the same server
+                made = client(lambda bits: dice.below(1 << bits), past)
         _honest(made, dice)
         _cloud(dice, tally)
 

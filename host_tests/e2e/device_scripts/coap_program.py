@@ -25,7 +25,7 @@ for argument in sys.argv[1:]:  # before anything reads the table
 from iothub import config, port  # noqa: E402
 from iothub.codec import coap as codec  # noqa: E402
 from iothub.errors import IoTHubError  # noqa: E402
-from iothub.net import coap, tls  # noqa: E402
+from iothub.net import coap, coap_client, tls  # noqa: E402
 
 
 class Device:
@@ -48,11 +48,10 @@ async def ask(publisher, order):
     if "publish" in order:
         await publisher.publish(order["publish"], payload)
         return {}
-    client = publisher._client
     options = [(codec.URI_PATH, part.encode()) for part in order["path"]]
     if "query" in order:
         options.append((_URI_QUERY, order["query"].encode()))
-    code, options, payload = await client.request(order["code"], options, payload)
+    code, options, payload = await coap_client.request(publisher, order["code"], options, payload)
     return {
         "code": "%d.%02d" % (code >> 5, code & 31),  # noqa: UP031
         "options": [number for number, _ in options],

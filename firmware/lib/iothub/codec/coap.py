@@ -111,29 +111,35 @@ def _broken(what):
 
 
 class Exchanges:
-    """One request after the other with one server. `getrandbits(n)` gives n random bits.
-    `response` is (code, options, payload) when the last request was answered."""
+    """One request after the other with one server. `getrandbits(n)` gives n random bits. `past`
+    (list) is empty at first, and then for who goes on with the same server. `response` is (code,
+    options, payload) when the last request was answered."""
 
-    def __init__(self, getrandbits):
+    def __init__(self, getrandbits, past):
+        if not past:
+            # The request's number: its token, and with 16 bits its id. What is remembered.
+            past.extend((getrandbits(30), []))
         self.state = IDLE
         self.response = None
         self._getrandbits = getrandbits
-        self._number = getrandbits(30)  # of the request: its token, and with 16 bits its id
+        self._past = past
+        self._remembered = past[1]
+        self._id = 0
         self._token = b""
         self._sent = b""
         self._wait_ms = 0
         self._left_ms = 0
         self._retransmissions = 0
-        self._remembered = []
 
     def request(self, code, options=(), payload=b""):
         """The datagram to send now, and again whenever advance() gives it. What was asked before
         is forgotten."""
         self.state = UNACKNOWLEDGED
         self.response = None
-        self._number = number = self._number + 1 & 0xFFFFFFFF
+        self._past[0] = number = self._past[0] + 1 & 0xFFFFFFFF
+        self._id = number & 0xFFFF
         self._token = number.to_bytes(4, "little")
-        self._sent = encode(CON, code, number & 0xFFFF, self._token, options, payload)
+        self._sent = encode(CON, code, self._id, self._token, options, payload)
         self._wait_ms = self._left_ms = COAP_ACK_MS + self._getrandbits(_SPREAD_BITS)
         self._retransmissions = 0
         return self._sent
@@ -167,7 +173,7 @@ class Exchanges:
                     self._remembered.pop(0)
             if kind == CON:
                 return encode(ACK if is_known else RST, EMPTY, message_id)
-        elif self.state == UNACKNOWLEDGED and message_id == self._number & 0xFFFF:
+        elif self.state == UNACKNOWLEDGED and message_id == self._id:
             if kind == RST:
                 self.state = IDLE
                 raise LinkError("coap: the server rejects the message", RECEIVE)

@@ -7,7 +7,7 @@ UNAUTHORISED is tried once more with a new one. Requests are (options, payload) 
 
 from iothub.compat import const
 from iothub.errors import PUBLISH, BadInput, ProtocolError, ServiceRefused
-from iothub.signing import SDK_APP_ID
+from iothub.loading import for_now
 
 MAX_PAYLOAD_BYTES = const(1024)  # the cloud takes 1 KB
 _MAX_PATH_BYTES = const(128)
@@ -27,7 +27,7 @@ _AUTHENTICATION_TOPIC = b"txauth9w0BAQsFA"
 def authentication(prefix, connection_id):
     """The request for a token. `prefix`: the device's, "PID/DN/" (bytes); `connection_id`: five
     random letters or digits (str)."""
-    payload = SDK_APP_ID + ";" + connection_id + "\0\0"
+    payload = for_now("iothub.signing").SDK_APP_ID + ";" + connection_id + "\0\0"
     return _options(prefix + _AUTHENTICATION_TOPIC, b""), payload.encode()
 
 
