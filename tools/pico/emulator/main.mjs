@@ -16,7 +16,8 @@ const EXIT_FAULT = 3;
 const HELP = `usage: node main.mjs IMAGE.uf2 [options]
 
 Runs a MicroPython image for the Pico W. Connect with
-    mpremote connect socket://127.0.0.1:PORT resume repl
+    mpremote connect socket://127.0.0.1:PORT exec "import os; print(os.uname())"
+(its REPL wants a serial port; make pico opens it)
 
   --repl-port PORT    TCP port of the console on this machine; 0, the default, takes any free one
   --flash FILE        keep the flash (2 MiB) in FILE, which is made if it is not there
