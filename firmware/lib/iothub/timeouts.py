@@ -63,6 +63,8 @@ SHADOW_HANDLER_MS = const(60000)
 # cloud waits no longer, by the documents; then the handler is cancelled.
 RRPC_AIM_MS = const(4000)
 RRPC_LIMIT_MS = const(10000)
+# Without a call: until the code for calls is let go of. Most devices get none, or many.
+RRPC_QUIET_MS = const(60000)
 # A request of a gateway until its answer. The vendor's C SDK waits 20 s, the one in Python 1.5 s.
 GATEWAY_ANSWER_MS = const(10000)
 # A request for the remote configuration until its answer.

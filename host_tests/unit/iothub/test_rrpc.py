@@ -1,7 +1,10 @@
 from iothub.errors import BadInput, IoTHubError
+from iothub.services import rrpc as service
 from iothub.services.rrpc import ANSWERING, DONE, LATE, Rrpc
-from iothub.timeouts import RRPC_AIM_MS, RRPC_LIMIT_MS
+from iothub.timeouts import RRPC_AIM_MS, RRPC_LIMIT_MS, RRPC_QUIET_MS
 
+from host_tests.unit.iothub.expect import raises
+from host_tests.unit.iothub.no_code import ERRORS, NoCode
 from host_tests.unit.iothub.service_driver import IDENTITY, Driver, pause
 from host_tests.unit.iothub.state_table import steps
 
@@ -45,6 +48,12 @@ def _taking_time(rounds):
     return handler
 
 
+def _waits(rrpc):
+    """Lets a moment pass, and says whether a call is left."""
+    assert rrpc.advance(250), "the code stays a while"
+    return bool(rrpc._calls)
+
+
 def _reasons(driver):
     return [e.reason for e in driver.reports]
 
@@ -54,7 +63,7 @@ def test_a_call_is_answered_under_its_process_id():
     assert rrpc.pattern == REQUESTS + b"+" and rrpc.qos == 0
     rrpc.received(REQUESTS + b"123", b"hello")
     assert driver.sent == [(ANSWERS + b"123", b"re: hello")]
-    assert rrpc.answered == 1 and not rrpc.advance(250)
+    assert rrpc.answered == 1 and not _waits(rrpc)
 
 
 def test_what_a_handler_may_return():
@@ -71,7 +80,7 @@ def test_what_a_handler_may_return():
         rrpc, driver = _rrpc(lambda payload, result=result: result)
         rrpc.received(REQUESTS + b"1", b"")
         assert not driver.sent and isinstance(driver.reports[0], BadInput), result
-        assert not rrpc.advance(250)
+        assert not _waits(rrpc)
 
 
 def test_concurrent_calls_keep_their_process_ids():
@@ -147,14 +156,14 @@ def test_a_handler_that_fails_is_reported_and_others_go_on():
         rrpc.received(REQUESTS + b"%d" % i, payload)
     driver.run()
     assert driver.sent == [(ANSWERS + b"1", b"good")]
-    assert isinstance(driver.reports[0], ValueError) and not rrpc.advance(250)
+    assert isinstance(driver.reports[0], ValueError) and not _waits(rrpc)
 
     @rrpc
     def plain(payload):
         raise ValueError("at once")
 
     rrpc.received(REQUESTS + b"2", b"")
-    assert len(driver.reports) == 2 and not rrpc.advance(250)
+    assert len(driver.reports) == 2 and not _waits(rrpc)
 
 
 def test_calls_at_once_are_bounded():
@@ -180,7 +189,7 @@ def test_a_late_handler_is_reported_and_its_answer_still_sent():
         assert rrpc.advance(250)
     assert len(driver.reports) == 1 and "late" in driver.reports[0].reason
     driver.run()
-    assert driver.sent == [(ANSWERS + b"1", b"x")] and not rrpc.advance(250)
+    assert driver.sent == [(ANSWERS + b"1", b"x")] and not _waits(rrpc)
 
 
 def test_after_10_s_a_handler_is_cancelled_and_its_answer_worth_nothing():
@@ -189,7 +198,7 @@ def test_after_10_s_a_handler_is_cancelled_and_its_answer_worth_nothing():
     for _ in range(RRPC_LIMIT_MS // 250 - 1):
         assert rrpc.advance(250)
     assert not driver.tasks[0].cancelled
-    assert not rrpc.advance(250)
+    assert not _waits(rrpc)
     assert driver.tasks[0].cancelled and not driver.sent
     assert len(driver.reports) == 2 and "not answered" in driver.reports[1].reason
     # A duplicate of it is not begun again.
@@ -206,21 +215,46 @@ def test_an_answer_waits_for_the_link_up_to_the_limit():
     assert rrpc.advance(250)
     driver.is_up = True
     rrpc.connected()
-    assert not rrpc.advance(250)
+    assert not _waits(rrpc)
     assert driver.sent == [(ANSWERS + b"1", b"ok"), (ANSWERS + b"2", b"ok")]
     driver.is_up = False
     rrpc.received(REQUESTS + b"3", b"")
     for _ in range(RRPC_LIMIT_MS // 250):
-        goes_on = rrpc.advance(250)
+        goes_on = _waits(rrpc)
     assert not goes_on and _reasons(driver) == ["a call was not answered in time"]
     driver.is_up = True
-    assert not rrpc.advance(250) and len(driver.sent) == 2
+    assert not _waits(rrpc) and len(driver.sent) == 2
 
 
 def test_an_answer_that_cannot_be_sent_is_reported():
     rrpc, driver = _rrpc(lambda payload: b"x" * 20000)
     rrpc.received(REQUESTS + b"1", b"")
-    assert isinstance(driver.reports[0], BadInput) and not rrpc.advance(250)
+    assert isinstance(driver.reports[0], BadInput) and not _waits(rrpc)
+
+
+def test_the_code_stays_until_calls_no_longer_come():
+    rrpc, driver = _rrpc(lambda payload: payload)
+    assert rrpc._code is None
+    rrpc.received(REQUESTS + b"1", b"x")
+    held = rrpc._code
+    assert held is not None and driver.ticking
+    assert rrpc.advance(RRPC_QUIET_MS - 1)
+    rrpc.received(REQUESTS + b"2", b"x")
+    assert rrpc.advance(RRPC_QUIET_MS - 1) and rrpc._code is held
+    assert not rrpc.advance(1) and rrpc._code is None
+    rrpc.received(REQUESTS + b"2", b"x")
+    rrpc.received(REQUESTS + b"3", b"x")
+    assert rrpc.duplicates == 1 and rrpc.answered == 3
+
+
+def test_a_call_without_the_code_may_come_again():
+    for error in ERRORS:
+        rrpc, driver = _rrpc(lambda payload: payload)
+        with NoCode(service, error):
+            assert raises(type(error), rrpc.received, REQUESTS + b"1", b"x") is error
+        assert not rrpc.advance(250)
+        rrpc.received(REQUESTS + b"1", b"x")
+        assert driver.sent == [(ANSWERS + b"1", b"x")] and not rrpc.duplicates
 
 
 def _call_in(state):
@@ -248,7 +282,7 @@ def _happens(event, rrpc, driver):
     elif event == "failure":
         for task in driver.tasks:
             if not task.done:
-                rrpc._end(rrpc._calls[0], ValueError("it fails"))
+                rrpc._code._end(rrpc, rrpc._calls[0], ValueError("it fails"))
                 task.cancel()
     elif event == "duplicate":
         rrpc.received(REQUESTS + b"1", b"x")
