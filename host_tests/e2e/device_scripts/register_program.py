@@ -78,8 +78,8 @@ class Storage(Files):
         super().__init__(folder)
         self._power = power
 
-    def write(self, name, data):
-        self._power.write(lambda part: Files.write(self, name, part), data)
+    def write(self, name, data, mode="wb"):
+        self._power.write(lambda part: Files.write(self, name, part, mode), data)
 
     def remove(self, name):
         self._power.step(Files.remove, self, name)

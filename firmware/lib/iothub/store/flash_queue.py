@@ -75,6 +75,7 @@ class FlashQueue(RamQueue):
         self._prefix = name + "."
         self._segment_bytes = min(segment_bytes, MAX_RECORD_BYTES)
         self._segments = []
+        self._last_number = 0
         self._growing = False  # whether the last segment takes more records
         self._next = None  # the entry to be taken next, once it was read
         self._tokens = {}  # of messages not read back yet, by packet id
