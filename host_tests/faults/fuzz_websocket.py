@@ -101,7 +101,7 @@ STREAMS = {
 
 def _new(stream, source):
     made = stream(source, "h.example", 80, "/mqtt")
-    made._key = KEY  # random otherwise, and the digest with it
+    made._opening._key = KEY  # random otherwise, and the digest with it
     return made
 
 
@@ -117,7 +117,7 @@ def _open(stream, source, answer, dice):
     for _ in range(MAX_STEPS):
         if made.step():
             return made
-        if len(made._head) > MAX_HEAD_BYTES:
+        if len(made._opening._head) > MAX_HEAD_BYTES:
             raise FuzzFailure("the head grows")
     raise FuzzFailure("the handshake stands still")
 
@@ -218,9 +218,7 @@ def _opened(stream):
     """A stream whose handshake is over: read byte by byte, it would take most of the time."""
     source = Source()
     made = _new(stream, source)
-    made._flush()
-    made._head = None
-    source.taken()
+    made._opening = None
     return made, source
 
 

@@ -1,14 +1,11 @@
 """A stream that carries MQTT in WebSocket frames, over TCP or TLS."""
 
 import os
-from time import ticks_diff, ticks_ms
 
 from iothub.codec import websocket as codec
-from iothub.codec.websocket_opening import MAX_HEAD_BYTES
 from iothub.compat import const
-from iothub.errors import CONNECT, DeadlineError, LinkError, ProtocolError
-from iothub.loading import let_go
-from iothub.timeouts import WEBSOCKET_HANDSHAKE_MS
+from iothub.errors import LinkError, ProtocolError
+from iothub.loading import for_now
 
 _MASK_BYTES = const(4)
 
@@ -18,16 +15,12 @@ class WebSocketStream:
     stream itself. Poll `source`."""
 
     def __init__(self, source, host, port, path):
-        # Loaded while the handshake lasts.
-        from iothub.codec.websocket_opening import handshake_key, handshake_request
-
         self.source = source
-        self._key = handshake_key(os.urandom(16))
-        self._started_ms = ticks_ms()
-        self._out = handshake_request(host, port, path, self._key)
+        opening = for_now("iothub.net.websocket_opening")
+        self._opening = opening.Opening(source, host, port, path)
+        self._out = memoryview(b"")
         self._out_done = 0
         self._out_payload = 0  # how many bytes of the caller's the frame in _out carries
-        self._head = bytearray()
         self._frame = bytearray(codec.MAX_HEADER_BYTES)
         self._frame_have = 0
         self._left = 0  # payload bytes of the present frame still to come
@@ -38,33 +31,9 @@ class WebSocketStream:
 
     def step(self):
         """Goes on with the opening handshake; True when it is finished. Raises LinkError."""
-        if ticks_diff(ticks_ms(), self._started_ms) > WEBSOCKET_HANDSHAKE_MS:
-            raise DeadlineError("no WebSocket in time", CONNECT)
-        if not self._flush():
+        if not self._opening.step():
             return False
-        head = self._head
-        while not head.endswith(b"\r\n\r\n"):
-            code = None
-            try:
-                # One byte at a time: what follows the head is frames already.
-                byte = self.source.read(1)
-            except OSError as e:
-                byte = b""
-                code = e.errno
-            if byte is None:
-                return False
-            if not byte:
-                raise LinkError(
-                    "closed by the server during the WebSocket handshake", CONNECT, code
-                )
-            head.extend(byte)
-            if len(head) > MAX_HEAD_BYTES:
-                raise ProtocolError("websocket: the answer is too long")
-        from iothub.codec.websocket_opening import check_answer
-
-        let_go("iothub.codec.websocket_opening")
-        check_answer(bytes(head), self._key)
-        self._head = None
+        self._opening = None  # and with it its code
         return True
 
     def readinto(self, buf):
@@ -103,7 +72,7 @@ class WebSocketStream:
             self._closed = True
             try:
                 # Before the handshake is over the other side may speak plain HTTP.
-                if self._head is None and self._flush():
+                if self._opening is None and self._flush():
                     self._send_frame(codec.CLOSE, b"\x03\xe8", 2)  # 1000, normal closure
                     self._flush()
             except OSError:
