@@ -8,9 +8,9 @@ under its own login and profile; topics are made in its console, client ids are 
 from iothub import topics
 from iothub.errors import BadInput
 from iothub.iotmq_profile import IoTMQ
+from iothub.loading import for_now
 from iothub.net.endpoint import Endpoint
 from iothub.net.session import Session
-from iothub.text_signing import iotmq_password
 
 _PORT = 1883
 
@@ -43,7 +43,7 @@ def session(
         topics.encode(client_id, "client_id"),
         topics.encode(secret_id, "secret_id"),
         # It covers neither time nor a random number: always the same.
-        iotmq_password(secret_key, app_id, instance_id),
+        for_now("iothub.text_signing").iotmq_password(secret_key, app_id, instance_id),
     )
     endpoint = Endpoint(host, port, network, security)
     return Session(endpoint, lambda: login, IoTMQ(), **options)

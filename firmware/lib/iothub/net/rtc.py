@@ -6,6 +6,7 @@ noted; the date this library was made. Validity is always checked; it is never s
 """
 
 from iothub.errors import IoTHubError
+from iothub.loading import for_now
 
 # 2026-11-22: nothing that runs this code lives before it. Moved with each release.
 BUILD_UNIX_S = 1795305600
@@ -42,9 +43,7 @@ class TimedNetwork:
             self._chip.set_rtc(floor_s)
 
     async def _ask(self):
-        from iothub.net.sntp import query  # seldom needed
-
-        return await query(self._server)
+        return await for_now("iothub.net.sntp").query(self._server)
 
     def _floor_s(self):
         noted = self._journal.load() if self._journal is not None else None

@@ -1,4 +1,4 @@
-"""Asks an SNTP server for the time, over UDP."""
+"""Asks an SNTP server for the time, over UDP. Loaded for that (net/rtc.py)."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from time import ticks_diff, ticks_ms
 from iothub.codec import sntp
 from iothub.compat import const
 from iothub.errors import CLOCK, DeadlineError
-from iothub.net import transport
+from iothub.loading import for_now
 from iothub.timeouts import SNTP_MS
 
 _PORT = const(123)
@@ -17,7 +17,7 @@ _POLL_MS = const(20)
 
 async def query(server, port=_PORT):
     """Unix time in seconds. Raises IoTHubError or OSError."""
-    address = transport.resolve(server, port)
+    address = for_now("iothub.net.transport").resolve(server, port)
     nonce = os.urandom(8)
     sock = socket.socket(address[0], socket.SOCK_DGRAM)
     try:
