@@ -193,6 +193,7 @@ def test_a_board_calls_itself_by_its_number():
                 f.write(json.dumps(fields))
             for _ in range(2):  # the second time there is nothing to do
                 assert naming.name_device(path) == "lamp-e6610a"
+                assert "iothub.port.naming" not in sys.modules
                 with open(path) as f:
                     found = json.loads(f.read())
                 assert found.pop("device_name") == "lamp-e6610a"

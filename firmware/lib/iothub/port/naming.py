@@ -1,8 +1,9 @@
 """One image and one configuration for many boards: each calls itself by its chip's own number.
 
-from iothub.port.naming import name_device
+from iothub.port import naming
 
-name_device("device.json")      # "thermostat-*" becomes "thermostat-e6614c311b7e9a2b"
+naming.name_device("device.json")   # "thermostat-*" becomes "thermostat-e6614c311b7e9a2b"
+del naming                          # the library has let go of it too: its memory is free again
 device = Device.from_file("device.json")
 """
 
@@ -11,6 +12,7 @@ import os
 from binascii import hexlify
 
 from iothub.errors import BadInput, StorageError
+from iothub.loading import let_go
 
 
 def unique_id():
@@ -25,8 +27,9 @@ def unique_id():
 def name_device(path="device.json"):
     """Puts unique_id() in the place of the * in a configuration's device_name, once: the file is
     replaced by one that was written whole. Returns the name. Raises BadInput, StorageError."""
-    from iothub import config
+    from iothub import config  # Device.from_file(), which comes next, lets go of it
 
+    let_go("iothub.port.naming")
     fields = config.read(path)
     name = fields.get("device_name") if isinstance(fields, dict) else None
     if not isinstance(name, str) or "*" not in name:
