@@ -7,13 +7,10 @@
 
 from time import sleep_ms, ticks_diff, ticks_ms
 
-from iothub import config as configuration
 from iothub import topics
-from iothub.loading import let_go
-from iothub.net.access import Access
+from iothub.loading import for_now, let_go
 from iothub.net.mqtt import MQTTClient
 from iothub.profiles import IoTHub
-from iothub.signing import FAR_FUTURE_S
 
 _POLL_MS = 20
 
@@ -24,8 +21,9 @@ class Console(MQTTClient):
 
     def __init__(self, config):
         self._identity = identity = config.identity
-        access = Access(config)
-        client_id, username, password = access.login(FAR_FUTURE_S)
+        access = for_now("iothub.net.access").Access(config)
+        expiry_s = for_now("iothub.signing").FAR_FUTURE_S
+        client_id, username, password = access.login(expiry_s)
         super().__init__(
             client_id,
             "",
@@ -66,7 +64,7 @@ class Console(MQTTClient):
 
 def connect(path="device.json"):
     """Logs in with a configuration file, subscribes to control and data, returns the client."""
-    config = configuration.load(path)
+    config = for_now("iothub.config").load(path)
     client = Console(config)
     client.connect(config.clean_session)
     client.subscribe("control", 1)
