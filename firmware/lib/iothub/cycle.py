@@ -36,14 +36,17 @@ def run(device, work, every_ms):
     goodbye and sleeps for `every_ms`; after failures longer. Does not return. Raises BadInput."""
     if not 0 < every_ms <= MAX_SLEEP_MS:
         raise BadInput("every_ms", "must be 1 to %d" % MAX_SLEEP_MS)
-    memory = sleep.rtc_memory() or Journal(device.storage, "sleep", 4)
-    before = _failures(memory.load())
+    load = save = sleep.rtc_memory()
+    if save is None:
+        journal = Journal(device.storage, "sleep", 4)
+        load, save = journal.load, journal.save
+    before = _failures(load())
     error = asyncio.run(_wake(device, work))
     failures = min(before + 1, _MAX_FAILURES) if error else 0
     ms = sleep_ms(every_ms, failures, _random_below)
     # Whatever fails now, it sleeps: a battery is empty in a day of being awake.
     for step in (
-        lambda: failures == before or memory.save(_record(failures)),
+        lambda: failures == before or save(_record(failures)),
         lambda: device.tell(ASLEEP, (ms, error)),
         getattr(device.network, "down", lambda: None),
     ):

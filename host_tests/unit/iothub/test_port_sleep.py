@@ -68,9 +68,9 @@ def test_an_esp32_keeps_a_record_and_sleeps_in_one_go():
 
     def check(sleep):
         memory = sleep.rtc_memory()
-        assert memory.load() == b""
-        memory.save(b"abcd")
-        assert sleep.rtc_memory().load() == b"abcd"
+        assert memory() == b""
+        memory(b"abcd")
+        assert sleep.rtc_memory()() == b"abcd"
         sleep.deep_sleep(1000 * MINUTE_MS)
 
     _with(board, "port.sleep", check)

@@ -8,24 +8,12 @@ from iothub.compat import const
 _RP2_LONGEST_MS = const(4000000)
 
 
-class RtcMemory:
-    """A few bytes that an ESP32 keeps through deep sleep, not through a power cut: for what is
-    written at each wake, which flash would not like. load() and save() are a journal's."""
-
-    def __init__(self, rtc):
-        self._memory = rtc.memory
-
-    def load(self):
-        return self._memory()
-
-    def save(self, record):
-        self._memory(record)
-
-
 def rtc_memory():
-    """An RtcMemory, or None where the chip has none."""
+    """A few bytes that an ESP32 keeps through deep sleep, not through a power cut: for what is
+    written at each wake, which flash would not like. A function that gives them, or takes others;
+    None where the chip has none."""
     rtc = getattr(machine, "RTC", None)
-    return RtcMemory(rtc()) if hasattr(rtc, "memory") else None
+    return rtc().memory if hasattr(rtc, "memory") else None
 
 
 def deep_sleep(ms):
