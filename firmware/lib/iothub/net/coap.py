@@ -1,6 +1,6 @@
 """Publishing over CoAP: `device.coap`. For a device that has something to tell now and then:
 between two messages there is only the connection; the code that speaks CoAP (net/coap_client.py)
-is loaded for each.
+is loaded for each, which takes an RP2040 some 20 ms.
 
     await device.coap.publish("event", '{"celsius": 21.5}')
     device.coap.close()
