@@ -46,10 +46,10 @@ class ForgetsWhatIsTaken(FlashQueue):
 class MarksTooFar(FlashQueue):
     """Notes the next message to take as the oldest unsettled one."""
 
-    def _save_mark(self):
+    def _forget(self, entry):
         taken = self._taken
         self._taken = []
-        FlashQueue._save_mark(self)
+        FlashQueue._forget(self, entry)
         self._taken = taken
 
 
