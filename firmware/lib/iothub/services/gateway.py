@@ -187,7 +187,8 @@ class Gateway(Service):
             # While something is asked for, the code is there. If not, the session tells why.
             return self._load().received(self, message)
         finally:
-            self._rest()
+            if not self._running:
+                self._code = None
 
     # The code of operations
 
@@ -203,14 +204,15 @@ class Gateway(Service):
             return await operation
         finally:
             self._running -= 1
-            self._rest()
-
-    def _rest(self):
-        if not self._running:
-            self._code = None
+            if not self._running:
+                self._code = None
 
     def _lost(self):
-        return [each for each in self._sub_devices.values() if each.state == LOST]
+        lost = []
+        for sub_device in self._sub_devices.values():
+            if sub_device.state == LOST:
+                lost.append(sub_device)
+        return lost
 
     async def _bring_back(self):
         links = self.links

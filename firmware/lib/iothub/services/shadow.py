@@ -44,11 +44,9 @@ class Request:
     waited_ms = 0
     conflicts = 0
     version = 0
+    changes = None
+    clears = None
     cleared = ()
-
-    def __init__(self, changes=None, clears=None):
-        self.changes = changes
-        self.clears = clears
 
 
 class Shadow(Service):
@@ -147,7 +145,8 @@ class Shadow(Service):
     def closed(self):
         self.state = OFFLINE
         if self._running is not None:
-            self._land(self._running)
+            self._requests.remove(self._running)
+            self._running = None
         for request in self._requests:
             request.tries = 0
         if self._applying is None:
@@ -190,9 +189,3 @@ class Shadow(Service):
         self._waited_ms = 0
         self.state = PAUSED
         self._driver.keep_time()
-
-    def _land(self, request):
-        """It is no longer on its way."""
-        self._requests.remove(request)
-        if request is self._running:
-            self._running = None

@@ -145,6 +145,13 @@ def _rest(shadow):
 # Requests
 
 
+def _update(changes, clears):
+    update = Request()
+    update.changes = changes
+    update.clears = clears
+    return update
+
+
 def _launch(shadow, request):
     shadow._count += 1
     request.token = shadow._token + str(shadow._count)
@@ -186,6 +193,13 @@ def _clearable(shadow, update):
     return [key for key in clears if key in desired and same(desired[key], clears[key])]
 
 
+def _land(shadow, request):
+    """It is no longer on its way."""
+    shadow._requests.remove(request)
+    if request is shadow._running:
+        shadow._running = None
+
+
 def _end(shadow, request, error=None):
     """Tells who waits for it."""
     request.done = True
@@ -214,7 +228,7 @@ def _answered(shadow, message, payload):
             payload = {"state": {}, "version": 0}
         _take(shadow, payload, request.version)
         request.document = payload
-        shadow._land(request)
+        _land(shadow, request)
         _end(shadow, request)
     else:
         _fail(shadow, request, _refused(result))
@@ -234,7 +248,7 @@ def _update_answered(shadow, update, result, payload):
         # Else a document came before this answer, and has the changes.
         _drop(shadow, update)
         if _clearable(shadow, update):
-            shadow._updates.insert(0, Request({}, update.clears))
+            shadow._updates.insert(0, _update({}, update.clears))
     elif result == SHADOW_VERSION_MISMATCH or result == SHADOW_VERSION_CONFLICT:
         update.conflicts += 1
         try:
@@ -244,7 +258,7 @@ def _update_answered(shadow, update, result, payload):
         if update.conflicts > _MAX_CONFLICTS:
             _fail(shadow, update, _refused(result))
         else:
-            shadow._land(update)
+            _land(shadow, update)
     elif result in (SHADOW_DATABASE, SHADOW_UPDATE_FAILED, SHADOW_INTERNAL):
         _fail(shadow, update, _refused(result))
     else:  # it will never be taken
@@ -253,7 +267,7 @@ def _update_answered(shadow, update, result, payload):
 
 def _drop(shadow, update, error=None):
     """The update that is on its way is over."""
-    shadow._land(update)
+    _land(shadow, update)
     del shadow._updates[0]
     _end(shadow, update, error)
     if error is not None:
@@ -263,11 +277,11 @@ def _drop(shadow, update, error=None):
 def _fail(shadow, request, error):
     """Whoever waits is told. If the state is about it, the shadow pauses; its update stays."""
     is_running = request is shadow._running
-    shadow._land(request)
+    _land(shadow, request)
     _end(shadow, request, error)
     if is_running:
         if request.changes is not None:
-            shadow._updates[0] = Request(request.changes, request.clears)
+            shadow._updates[0] = _update(request.changes, request.clears)
         shadow._pause()
         shadow._driver.report(error)
 
@@ -323,7 +337,7 @@ def _add(shadow, changes, clears, max_updates=_MAX_UPDATES):
             return last
     if len(updates) >= max_updates or not fits(changes):
         raise QueueFull("too much waits to be reported", "shadow")
-    update = Request(changes, clears)
+    update = _update(changes, clears)
     updates.append(update)
     return update
 
