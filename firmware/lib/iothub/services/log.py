@@ -41,7 +41,7 @@ class Log:
         self.dropped = 0  # lines, since the start
         self._identity = identity
         self._stamp = stamp
-        self._secrets = [secret for secret in secrets if secret]
+        self._secrets = list(filter(None, secrets))
         self._journal = journal
         self._kept = []  # lines, as bytes
         self._leaving = []  # the batch that is on its way, as text
@@ -77,7 +77,9 @@ class Log:
     def traceback(self, text, survives=False):
         """An exception's traceback (str), as errors. With `survives` it is there after a reset
         too. Raises StorageError."""
-        lines = [self._line(ERROR, line) for line in text.split("\n") if line]
+        lines = []
+        for line in filter(None, text.split("\n")):
+            lines.append(self._line(ERROR, line))
         if survives:
             # What happened stands at the end of a traceback.
             while _weight(lines) > _MAX_SAVED_BYTES:
@@ -146,13 +148,26 @@ class Log:
 
     def batch(self):
         """The body (bytes) of the next upload: the same again until sent()."""
-        if not self._leaving:
-            self._gather()
+        leaving = self._leaving
+        if not leaving:
+            dropped = self.dropped - self._told
+            if dropped:
+                self._told = self.dropped
+                leaving.append(self._line(WARNING, "%d lines were dropped" % dropped).decode())
+            source = self._saved or self._kept
+            posted_bytes = _ENVELOPE_BYTES
+            while source:
+                text = source[0].decode()
+                posted_bytes += len(json.dumps(text).encode()) + 2
+                if leaving and posted_bytes > _MAX_POST_BYTES:
+                    break
+                leaving.append(text)
+                source.pop(0)
         fields = {
             "ProductId": self._identity.product_id,
             "DeviceName": self._identity.device_name,
             "Level": "ERR",  # the C SDK's, whatever the lines are
-            "Message": self._leaving,
+            "Message": leaving,
         }
         return json.dumps(fields).encode()
 
@@ -163,22 +178,9 @@ class Log:
             self._is_journalled = False
             self._journal.save(b"")
 
-    def _gather(self):
-        leaving = self._leaving
-        dropped = self.dropped - self._told
-        if dropped:
-            self._told = self.dropped
-            leaving.append(self._line(WARNING, "%d lines were dropped" % dropped).decode())
-        source = self._saved or self._kept
-        posted_bytes = _ENVELOPE_BYTES
-        while source:
-            text = source[0].decode()
-            posted_bytes += len(json.dumps(text).encode()) + 2
-            if leaving and posted_bytes > _MAX_POST_BYTES:
-                break
-            leaving.append(text)
-            source.pop(0)
-
 
 def _weight(lines):
-    return sum([len(line) + _ENTRY_BYTES for line in lines])
+    weight = 0
+    for line in lines:
+        weight += len(line) + _ENTRY_BYTES
+    return weight
