@@ -1,18 +1,19 @@
 """A thousand devices that lose their hub at once, and come back to it at once."""
 
 import asyncio
-import json
 import resource
 import signal
 import ssl
 import time
-from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 
 from host_tests.peers.broker_client import DISCONNECT_BYTES, Login, connect_bytes, subscribe_bytes
 from host_tests.peers.broker_servers import signed_login
 from host_tests.peers.test_broker_process import Process
+from tools.hub import Hub, HubConfig
+from tools.hub.cli.serve import DATABASE_FILE
 
 DEVICES = 1000
 TIMEOUT_S = 60
@@ -26,25 +27,14 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-class Api:
-    """One connection to the hub's API, kept for many calls."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
-
-    def call(self, method: str, path: str, **body: object):
-        headers = {"Content-Type": "application/json"}
-        self._connection.request(method, path, json.dumps(body), headers)
-        return json.loads(self._connection.getresponse().read())
-
-
-def add_fleet(api: Api) -> list[Login]:
-    product_id = api.call("POST", "/products", name="fleet")["product_id"]
-    logins = []
-    for number in range(DEVICES):
-        created = api.call("POST", f"/products/{product_id}/devices", name=f"dev{number}")
-        logins.append(signed_login(product_id, f"dev{number}", created["device_secret"]))
-    return logins
+async def add_fleet(data: Path) -> list[Login]:
+    """By a hub in this process: a thousand calls of the API take many seconds."""
+    data.mkdir()
+    async with Hub(HubConfig(mqtt_port=0, api_port=0, database=str(data / DATABASE_FILE))) as hub:
+        product_id = hub.registry.add_product("fleet").product_id
+        names = [f"dev{number}" for number in range(DEVICES)]
+        secrets = [hub.registry.add_device(product_id, name).secret or "" for name in names]
+        return [signed_login(product_id, *each) for each in zip(names, secrets, strict=True)]
 
 
 class FleetDevice:
@@ -54,11 +44,13 @@ class FleetDevice:
         self._login = login
         self._port = port
         self._context = context
+        self._opened: list[asyncio.StreamWriter] = []
 
     async def connect(self, present: bool) -> None:
         self._reader, self._writer = await asyncio.open_connection(
             "127.0.0.1", self._port, ssl=self._context
         )
+        self._opened.append(self._writer)
         self._writer.write(connect_bytes(self._login, clean=False, keepalive_s=0))
         assert await self._reader.readexactly(4) == bytes([0x20, 2, present, 0])
 
@@ -77,12 +69,17 @@ class FleetDevice:
         assert await self._reader.read(1) == b""
         self._writer.close()
 
+    def abort(self) -> None:
+        """Closes its sockets at once, whatever state they are in."""
+        for writer in self._opened:
+            writer.transport.abort()
+
 
 @pytest.mark.parametrize("listener", ["mqtt", "tls"])
 def test_a_fleet_comes_back_to_a_hub_that_was_killed(tmp_path, many_files, listener, capsys):
+    logins = asyncio.run(add_fleet(tmp_path / "data"))
     hub = Process(tmp_path / "data", "--quiet", "--log-level", "warning")
     try:
-        logins = add_fleet(Api(hub.ready["api_port"]))
         port, context = hub.ready[f"{listener}_port"], None
         if listener == "tls":
             context = ssl.create_default_context(cafile=hub.data / "ca/ca.pem")
@@ -94,18 +91,21 @@ def test_a_fleet_comes_back_to_a_hub_that_was_killed(tmp_path, many_files, liste
             return time.monotonic() - started
 
         async def live() -> tuple[float, float]:
-            first_s = await come(present=False)
-            await asyncio.gather(*(device.subscribe() for device in fleet))
-            again = restart(hub)
-            await asyncio.gather(*(device.lost() for device in fleet))
-            hub.process = again.process
-            second_s = await come(present=True)
-            await asyncio.gather(*(device.disconnect() for device in fleet))
-            return first_s, second_s
+            try:
+                first_s = await come(present=False)
+                await asyncio.gather(*(device.subscribe() for device in fleet))
+                again = restart(hub)
+                await asyncio.gather(*(device.lost() for device in fleet))
+                hub.process = again.process
+                second_s = await come(present=True)
+                await asyncio.gather(*(device.disconnect() for device in fleet))
+                return first_s, second_s
+            finally:
+                for device in fleet:
+                    device.abort()
 
         first_s, second_s = asyncio.run(asyncio.wait_for(live(), TIMEOUT_S))
-        health = Api(hub.ready["api_port"]).call("GET", "/health")
-        assert health["connections"] == 0
+        assert hub.json("health")["connections"] == 0
     finally:
         hub.end(signal.SIGKILL)
     printed = hub.output.read_text()
