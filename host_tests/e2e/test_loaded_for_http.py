@@ -10,7 +10,7 @@ PROGRAM = """
 import asyncio, json, sys
 from iothub import Device
 from iothub.config import Config
-from iothub.errors import LinkError
+from iothub.errors import BadInput, LinkError
 
 def loaded():
     assert "iothub.net.http" not in sys.modules  # it goes with the other
@@ -43,6 +43,11 @@ async def main():
     assert sys.modules["iothub.net.signed"] is not signed
     http.close()
     found.append(loaded())
+    device.config["http"].clear()  # by TLS, then, which finds no trust anchors here
+    try:
+        await http.publish("event", "x")
+    except BadInput as e:
+        found.append(e.field == "ca" and loaded())
     sys.path.clear()
     found.append(await fails(http.publish("event", "x")))
     found.append(await fails(device.log.flush()))
@@ -56,6 +61,6 @@ def test_http_is_loaded_while_it_is_used(tmp_path):
     gateway = {"transport": "http", "host": "127.0.0.1", "port": 1}
     config = json.dumps({**CONFIG, "http": gateway})
     *moments, publishing, uploading = run_text(PROGRAM, tmp_path, config)
-    assert moments == [False, False, True, False, True, False]
+    assert moments == [False, False, True, False, True, False, False]
     reason = "iothub.net.signed: no module named 'iothub'"
     assert publishing == uploading == [reason, errno.ENOENT]

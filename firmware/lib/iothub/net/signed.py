@@ -66,9 +66,7 @@ class Gateway:
         """close() for good, of what of_device() gave: lets go of this code, unless another of the
         device's uses it."""
         self.close()
-        Gateway._held -= 1
-        if not Gateway._held:
-            let_go("iothub.net.signed")
+        _released()
 
 
 def of_product(config, product_secret, network, chip):
@@ -79,11 +77,20 @@ def of_product(config, product_secret, network, chip):
 def of_device(device):
     """The Gateway of a Device, which signs with its secret or its private key; to be released."""
     config = device.config
-    if config["secret"] is not None:
-        signer = signed.Signer(config["secret"].text, config["algorithm"])
-    else:
-        key = for_now("iothub.net.tls").read_der(config["private_key"], "private_key")
-        signer = signed.Signer(key, signed.RSA, device.chip.feed)
-    gateway = Gateway(config, signer, device.network, device.chip, None, device.session)
     Gateway._held += 1
-    return gateway
+    try:
+        if config["secret"] is not None:
+            signer = signed.Signer(config["secret"].text, config["algorithm"])
+        else:
+            key = for_now("iothub.net.tls").read_der(config["private_key"], "private_key")
+            signer = signed.Signer(key, signed.RSA, device.chip.feed)
+        return Gateway(config, signer, device.network, device.chip, None, device.session)
+    except BaseException:  # no memory for TLS, for example: least of all keep this
+        _released()
+        raise
+
+
+def _released():
+    Gateway._held -= 1
+    if not Gateway._held:
+        let_go("iothub.net.signed")
