@@ -28,27 +28,6 @@ PAUSED = const(4)
 WHOLE = ""  # the key under which the handler for the whole is kept; no property is called that
 
 
-class Request:
-    """A get, or with `changes` to `reported` an update, and the desired values (`clears`, by key)
-    that were applied with them. It is `done` when the server took it, with an `error` when nobody
-    knows, or never will. On its way, `cleared` are the keys of desired it clears, and `version` is
-    what was known when it was sent."""
-
-    # Here, since one that waits would hold all that its class was loaded with.
-
-    done = False
-    error = None
-    document = None
-    token = ""
-    tries = 0
-    waited_ms = 0
-    conflicts = 0
-    version = 0
-    changes = None
-    clears = None
-    cleared = ()
-
-
 class Shadow(Service):
     """`reported`, `desired` and `version` are the server's as far as this device knows;
     `metadata` that of the document it got last. `unmatched` counts answers nobody waits for.

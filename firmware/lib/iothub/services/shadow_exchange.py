@@ -25,7 +25,7 @@ from iothub.services.document import (
     merge,
     same,
 )
-from iothub.services.shadow import GETTING, IDLE, OFFLINE, PAUSED, UPDATING, WHOLE, Request
+from iothub.services.shadow import GETTING, IDLE, OFFLINE, PAUSED, UPDATING, WHOLE
 from iothub.timeouts import SHADOW_ANSWER_MS, SHADOW_HANDLER_MS
 
 _MAX_REQUESTS = const(10)  # without answer; as the C SDK
@@ -33,6 +33,28 @@ _MAX_UPDATES = const(4)  # gathered changes that cannot be one message
 _MAX_TRIES = const(3)  # of one request, before the service counts as silent
 _MAX_CONFLICTS = const(5)  # of one update, before it waits for SHADOW_PAUSE_MS
 _MAX_CLEARED = const(32)  # keys of desired cleared one by one in a message
+
+
+class _Request:
+    """A get, or with `changes` to `reported` an update, and the desired values (`clears`, by key)
+    that were applied with them. It is `done` when the server took it, with an `error` when nobody
+    knows, or never will. On its way, `cleared` are the keys of desired it clears, and `version` is
+    what was known when it was sent."""
+
+    # Without methods: one that waits for a connection holds none of the code.
+
+    done = False
+    error = None
+    document = None
+    token = ""
+    tries = 0
+    waited_ms = 0
+    conflicts = 0
+    version = 0
+    changes = None
+    clears = None
+    cleared = ()
+
 
 # What an application calls
 
@@ -46,16 +68,16 @@ def report(shadow, changes):
 
 
 def get(shadow):
-    """The Request of Shadow.get()."""
+    """The _Request of Shadow.get()."""
     if len(shadow._requests) >= _MAX_REQUESTS:
         raise QueueFull("%d shadow requests wait already" % _MAX_REQUESTS, "shadow")
-    request = _launch(shadow, Request())
+    request = _launch(shadow, _Request())
     _rest(shadow)
     return request
 
 
 def clear(shadow, keys):
-    """The Request of Shadow.clear_desired()."""
+    """The _Request of Shadow.clear_desired()."""
     desired = shadow.desired
     clears = {}
     for key in keys or desired:
@@ -65,7 +87,7 @@ def clear(shadow, keys):
         if clears:
             shadow._handled.update(clears)
             return _add(shadow, {}, clears)
-        nothing = Request()
+        nothing = _Request()
         nothing.done = True
         return nothing
     finally:
@@ -146,7 +168,7 @@ def _rest(shadow):
 
 
 def _update(changes, clears):
-    update = Request()
+    update = _Request()
     update.changes = changes
     update.clears = clears
     return update
@@ -322,11 +344,11 @@ def _delta(shadow, payload):
 def _get(shadow):
     shadow._stale = False
     shadow.state = GETTING
-    shadow._running = _launch(shadow, Request())
+    shadow._running = _launch(shadow, _Request())
 
 
 def _add(shadow, changes, clears, max_updates=_MAX_UPDATES):
-    """Changes for the next update; returns the Request they are part of."""
+    """Changes for the next update; returns the _Request they are part of."""
     updates = shadow._updates
     if len(updates) > (shadow.state == UPDATING):
         last = updates[-1]
