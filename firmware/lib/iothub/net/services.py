@@ -38,7 +38,6 @@ class Services:
         self.spawn = asyncio.create_task
         self._session = session
         self._identity = device.identity
-        self._tell = device.tell
         self._running = []  # (service, its Subscription)
         self._changed = asyncio.Event()
         self._timer = None
@@ -122,10 +121,7 @@ class Services:
 
     def report(self, error):
         what = SERVICE_FAILED if isinstance(error, IoTHubError) else HANDLER_FAILED
-        try:
-            self._tell(what, error)
-        except Exception:
-            self._session.handler_errors += 1
+        self._session._tell(what, error)
 
     def random(self):
         return getrandbits(30)
