@@ -24,7 +24,7 @@ from host_tests.faults.virtual_link import Link
 from host_tests.faults.virtual_server import VirtualServer
 from host_tests.faults.virtual_time import Agenda
 from tools.hub import Hub, HubConfig
-from tools.hub.cli.serve import DATABASE_FILE
+from tools.hub.cli.serving import DATABASE_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICES = 1000

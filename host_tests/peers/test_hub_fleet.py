@@ -13,7 +13,7 @@ from host_tests.peers.broker_client import DISCONNECT_BYTES, Login, connect_byte
 from host_tests.peers.broker_servers import signed_login
 from host_tests.peers.test_broker_process import Process
 from tools.hub import Hub, HubConfig
-from tools.hub.cli.serve import DATABASE_FILE
+from tools.hub.cli.serving import DATABASE_FILE
 
 DEVICES = 1000
 TIMEOUT_S = 60

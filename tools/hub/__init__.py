@@ -5,7 +5,23 @@
 `python -m tools.hub` runs one in the foreground.
 """
 
-from tools.hub.app import Hub
-from tools.hub.config import HubConfig
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tools.hub.app import Hub
+    from tools.hub.config import HubConfig
 
 __all__ = ["Hub", "HubConfig"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: a command that talks to a running hub needs neither.
+    if name == "Hub":
+        from tools.hub.app import Hub
+
+        return Hub
+    if name == "HubConfig":
+        from tools.hub.config import HubConfig
+
+        return HubConfig
+    raise AttributeError(name)
