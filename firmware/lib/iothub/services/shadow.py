@@ -9,8 +9,8 @@
 
 This module has what is known and what waits. Two thirds of the code are shadow_exchange.py, which
 is loaded with what begins an exchange (a report, a delta, a connection) and stays until nothing is
-under way: once for all of its messages, and not while the device only knows its shadow, or is
-offline and needs its heap to connect.
+under way: 21 ms of an RP2040 for all of its messages, where these are seconds or hours apart. So
+nobody carries it who only knows a shadow, or is offline and needs the heap to connect.
 """
 
 from iothub.compat import const
