@@ -2,13 +2,13 @@ import struct
 from binascii import crc32
 
 from iothub.errors import QueueFull, StorageError
-from iothub.store import flash_queue
 from iothub.store.flash_queue import FlashQueue
 
 from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.memory_storage import MemoryStorage
 from host_tests.unit.iothub.no_code import ERRORS, NoCode
 
+CODE = "iothub.store.flash_upkeep"
 FIRST_ID = 32768
 
 
@@ -336,7 +336,7 @@ def test_without_the_code_of_upkeep_nothing_is_lost():
     for error in ERRORS:
         storage = MemoryStorage()
         queue = _filled(storage, 100)
-        with NoCode(flash_queue, error):
+        with NoCode(CODE, error):
             assert raises(type(error), FlashQueue, storage) is error
             for _ in range(40):  # no place is marked
                 queue.settle(queue.take())
@@ -352,7 +352,7 @@ def test_without_the_code_of_upkeep_damage_waits():
     for number in range(10):
         queue.put(b"topic", b"%d" % number)
     storage.files.pop(_segments(storage)[0])
-    with NoCode(flash_queue):
+    with NoCode(CODE):
         assert queue.peek() is None and queue.corrupt == 0 and len(queue) == 10
         queue.put(b"topic", b"10")
     found = []

@@ -3,7 +3,6 @@ import json
 from iothub.credentials import Identity
 from iothub.errors import BadInput, DeadlineError, NotConnected, ServiceRefused
 from iothub.services import codes
-from iothub.services import gateway as service
 from iothub.services.gateway import (
     COMING,
     LEAVING,
@@ -47,6 +46,7 @@ class Driver(service_driver.Driver):
                 pair[1] = sub.state
 
 
+CODE = "iothub.services.gateway_operations"
 TOPIC = b"$gateway/operation/PRODUCTID1/dev01"
 ANSWERS = b"$gateway/operation/result/PRODUCTID1/dev01"
 SECRET = "lDZ6Uqt+I9E0wW7rvDUs7Q=="
@@ -704,7 +704,7 @@ def test_the_code_is_there_while_an_operation_runs():
 def test_an_operation_without_the_code_does_nothing():
     for error in ERRORS:
         gateway, driver, (sub, other) = _online(2)
-        with NoCode(service, error):
+        with NoCode(CODE, error):
             for operation in (
                 gateway.bind(sub, SECRET),
                 gateway.unbind(sub),
@@ -726,7 +726,7 @@ def test_sub_devices_come_back_when_the_code_can_be_loaded():
         gateway, driver, (sub,) = _online(1)
         gateway.closed()
         driver.expired = 1
-        with NoCode(service, error):
+        with NoCode(CODE, error):
             gateway.connected()
         assert driver.reports == [error, error] and sub.state == LOST
         driver.expired = 1
@@ -740,7 +740,7 @@ def test_sub_devices_come_back_when_the_code_can_be_loaded():
 def test_the_next_connection_brings_back_what_this_one_could_not():
     gateway, driver, (sub,) = _online(1)
     gateway.closed()
-    with NoCode(service):
+    with NoCode(CODE):
         gateway.connected()
         assert driver.reports == [MISSING]
     gateway.closed()
@@ -752,7 +752,7 @@ def test_the_next_connection_brings_back_what_this_one_could_not():
 def test_without_sub_devices_nothing_is_loaded_to_bring_them_back():
     gateway, driver, _ = _gateway(1)
     gateway.closed()
-    with NoCode(service):
+    with NoCode(CODE):
         gateway.connected()
     assert not driver.reports
 

@@ -1,5 +1,4 @@
 from iothub.errors import BadInput, IoTHubError
-from iothub.services import rrpc as service
 from iothub.services.rrpc import ANSWERING, DONE, LATE, Rrpc
 from iothub.timeouts import RRPC_AIM_MS, RRPC_LIMIT_MS, RRPC_QUIET_MS
 
@@ -15,6 +14,7 @@ NEXT_STATES = (
     (DONE,),
     (),
 )
+CODE = "iothub.services.rrpc_calls"
 REQUESTS = b"$rrpc/rxd/PRODUCTID1/dev01/"
 ANSWERS = b"$rrpc/txd/PRODUCTID1/dev01/"
 # what a handler returns, and what is sent
@@ -250,7 +250,7 @@ def test_the_code_stays_until_calls_no_longer_come():
 def test_a_call_without_the_code_may_come_again():
     for error in ERRORS:
         rrpc, driver = _rrpc(lambda payload: payload)
-        with NoCode(service, error):
+        with NoCode(CODE, error):
             assert raises(type(error), rrpc.received, REQUESTS + b"1", b"x") is error
         assert not rrpc.advance(250)
         rrpc.received(REQUESTS + b"1", b"x")

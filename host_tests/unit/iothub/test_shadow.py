@@ -38,6 +38,7 @@ NEXT_STATES = (
 met: set = set()
 Shadow = watched(service.Shadow, NEXT_STATES, met)
 
+CODE = "iothub.services.shadow_exchange"
 TOPIC = b"$shadow/operation/PRODUCTID1/dev01"
 ANSWERS = b"$shadow/operation/result/PRODUCTID1/dev01"
 # Messages that are none, or say nothing; whatever was asked.
@@ -967,7 +968,7 @@ def test_a_late_handler_keeps_the_code_no_longer():
 def test_a_report_without_the_code_changes_nothing():
     for error in ERRORS:
         shadow, driver = _online()
-        with NoCode(service, error):
+        with NoCode(CODE, error):
             assert raises(type(error), shadow.report_nowait, {"a": 1}) is error
             for coroutine in (shadow.report({"a": 1}), shadow.get(), shadow.clear_desired("a")):
                 assert driver.spawn(coroutine).error is error
@@ -982,7 +983,7 @@ def test_without_the_code_it_pauses_and_gets_the_document():
         driver = Driver()
         shadow = Shadow(driver, IDENTITY)
         shadow.report_nowait({"r": 1})
-        with NoCode(service, error):
+        with NoCode(CODE, error):
             shadow.connected()
             assert shadow.state == PAUSED and driver.reports == [error] and driver.ticking
             assert _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
@@ -999,7 +1000,7 @@ def test_a_delta_that_met_no_code_is_fetched():
     handled: list = []
     shadow, driver = _online()
     shadow.on("a")(handled.append)
-    with NoCode(service):
+    with NoCode(CODE):
         _delta(shadow, {"a": 5}, 8)
         assert shadow.state == PAUSED and driver.reports == [MISSING]
     _pass_ms(shadow, driver, SHADOW_PAUSE_MS)
@@ -1012,7 +1013,7 @@ def test_a_handler_that_met_no_code_is_called_after_the_next_connection():
     handled: list = []
     shadow, driver = _online(None, 7, {"a": 5})
     shadow.closed()
-    with NoCode(service):
+    with NoCode(CODE):
         shadow.on("a")(handled.append)
     assert shadow.state == OFFLINE and driver.reports == [MISSING] and not handled
     shadow.connected()
@@ -1047,7 +1048,7 @@ def _step(shadow, driver, state, following):
         shadow.closed()
     elif state == OFFLINE:
         if following == PAUSED:
-            with NoCode(service):
+            with NoCode(CODE):
                 shadow.connected()
         else:
             shadow.connected()
@@ -1057,7 +1058,7 @@ def _step(shadow, driver, state, following):
         if following == UPDATING:
             shadow.report_nowait({"b": 1})
         elif following == PAUSED:
-            with NoCode(service):
+            with NoCode(CODE):
                 _delta(shadow, {"c": 1}, 8)
         else:
             _delta(shadow, {"c": 1}, 20)
