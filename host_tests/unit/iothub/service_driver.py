@@ -41,6 +41,13 @@ class Task:
             self.done = True
             self.error = e
 
+    def fail(self, error):
+        """What the coroutine waits for raises; the coroutine deals with it, and ends."""
+        try:
+            self._coroutine.throw(error)
+        except StopIteration:
+            self.done = True
+
     def cancel(self):
         self.done = self.cancelled = True
         self._coroutine.close()

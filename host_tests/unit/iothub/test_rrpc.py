@@ -282,8 +282,7 @@ def _happens(event, rrpc, driver):
     elif event == "failure":
         for task in driver.tasks:
             if not task.done:
-                rrpc._code._end(rrpc, rrpc._calls[0], ValueError("it fails"))
-                task.cancel()
+                task.fail(ValueError("it fails"))
     elif event == "duplicate":
         rrpc.received(REQUESTS + b"1", b"x")
 
