@@ -107,7 +107,7 @@ async def main():
     await device.online(60000)
     await asyncio.sleep_ms(500)
     if not device.config["http"]:
-        from iothub.net import rtc, tls  # as where MQTT is by TLS too
+        from iothub.net import rtc  # as where MQTT is by TLS too
     print("connected", heap())
     Line.peak = 0
     print("READY")

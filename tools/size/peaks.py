@@ -75,7 +75,7 @@ async def _measure(files: Mapping[str, bytes], folder: Path) -> list[Row]:
             with EmulatedPico(flash=flash, uart0=(LOOPBACK, tcp), uart1=(LOOPBACK, tls)) as board:
                 found = await _play(board, "session", tcp)
                 board.soft_reset()
-                found += await _play(board, "handshake", tcp, tls, moment)
+                found += await _play(board, "handshake", moment)
 
             flash.write_bytes(flash_image(await stage.updated_flash_files(folder / "keys")))
             with EmulatedPico(flash=flash, uart0=(LOOPBACK, tcp), uart1=(LOOPBACK, http)) as board:

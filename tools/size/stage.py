@@ -8,6 +8,7 @@ from typing import Any
 
 from tools.boards.description import read_board
 from tools.deploy.starters import starters
+from tools.emulated.flash import LINK
 from tools.hub.app import Hub
 from tools.hub.config import LOOPBACK
 from tools.hub.events import Watcher
@@ -27,7 +28,7 @@ from tools.size.plan import FOLDER
 # The largest packet that hub and library take, and the library's whole buffer.
 PACKET_BYTES = 16 * 1024
 PROGRAMS = "/size"
-_SOURCES = ("board/peak", "board/uarts", "scenes/session", "scenes/handshake", "scenes/update")
+_SOURCES = (LINK, FOLDER / "board/peak.py", *sorted((FOLDER / "scenes").glob("*.py")))
 # With the lengths of packet and topic, and the packet id.
 _PUBLISH_HEAD_BYTES = 1 + 3 + 2 + 2
 _NEW_VERSION = "2.0"
@@ -113,9 +114,6 @@ class Stage:
         }
 
     def _common_files(self) -> dict[str, bytes]:
-        programs = {
-            f"{PROGRAMS}/{source.partition('/')[2]}.mpy": compiled(FOLDER / f"{source}.py")
-            for source in _SOURCES
-        }
+        programs = {f"{PROGRAMS}/{source.stem}.mpy": compiled(source) for source in _SOURCES}
         settings = json.dumps(self._settings).encode()
         return {**programs, "/device.json": settings, "/state/made": b""}

@@ -52,9 +52,9 @@ PEAKS_NOTE = (
     """\
 Above what was in use before, at the most and afterwards (below 0 where code was let go of),
 with the local hub at the other end of the board's UARTs, whose buffers are not included. A
-timer looks every 16 ms, for TLS also in the middle of a call of C; [tls.md](tls.md) looks
-between such calls. Meanwhile the collector runs every 64 bytes that are allocated, for TLS
-every 1,024 and for the update every 512: so much of these figures may be garbage. The receive
+timer looks every 16 ms, for TLS also in the middle of a call of C. Meanwhile the collector runs
+every 64 bytes that are allocated and for the update every 512: so much of these figures may be
+garbage; TLS makes none. The receive
 buffer of 16,384 bytes is made for the first large message in the place of one of 1,024, and
 there for the second; a handler gets a copy of a message or, by `Session.register`, a view. TLS
 includes its context, one trust anchor and the own certificate. Modules that stay were loaded
@@ -62,8 +62,8 @@ before, but for those of the download.""",
     """\
 相对于之前的占用：最多时和之后（小于 0：有代码被释放）。
 板子的 UART 另一端是本地 hub，UART 缓冲区不计入。
-定时器每 16 ms 查看一次，TLS 在 C 调用中途也看；[tls.zh-CN.md](tls.zh-CN.md) 则在两次调用之间看。
-同时每分配 64 字节即回收一次，TLS 为 1,024 字节，升级为 512 字节：这些数字中至多有这么多是垃圾。
+定时器每 16 ms 查看一次，TLS 在 C 调用中途也看。
+同时每分配 64 字节即回收一次，升级为 512 字节：这些数字中至多有这么多是垃圾；TLS 不产生垃圾。
 16,384 字节的接收缓冲区在第一条大消息时建立，取代 1,024 字节的，第二条时已存在；
 处理函数得到消息的副本，用 `Session.register` 也可得到视图。
 TLS 含上下文、一个信任锚和自己的证书。会留下的模块已事先加载，下载所用的除外。""",

@@ -6,7 +6,7 @@ and sends 16 KiB to each topic whose name it hears as an event."""
 import asyncio
 import time
 
-import uarts
+import link
 from iothub import Device
 from peak import Peak, heap_in_use
 
@@ -17,7 +17,8 @@ _TIMEOUT_S = 100
 
 
 def run(port):
-    uarts.use(port)
+    link.UartSocket.keeps_buffers = True
+    link.use(port)
     device = Device.from_file("/device.json")
     heap_in_use()  # else the stack below what follows would keep what was loaded for this
     return asyncio.run(asyncio.wait_for(_session(device), _TIMEOUT_S))

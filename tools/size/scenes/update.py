@@ -4,7 +4,7 @@
 
 import asyncio
 
-import uarts
+import link
 from iothub import Device
 from iothub.net.updates import Updates
 from peak import Peak, heap_in_use
@@ -14,7 +14,8 @@ _TIMEOUT_S = 100
 
 
 def run(*ports):
-    uarts.use(*ports)
+    link.UartSocket.keeps_buffers = True
+    link.use(*ports)
     device = Device.from_file("/device.json")
     heap_in_use()  # else the stack below what follows would keep what was loaded for this
     return asyncio.run(asyncio.wait_for(_update(device), _TIMEOUT_S))
