@@ -117,9 +117,6 @@ def test_a_fleet_comes_back_to_a_hub_that_was_killed(tmp_path, many_files, liste
 def restart(hub: Process) -> Process:
     """Kill it, and start it again on the same ports and data."""
     hub.end(signal.SIGKILL)
-    ports = [
-        option
-        for name in ("mqtt", "tls", "ws", "wss", "api")
-        for option in (f"--{name}-port", hub.ready[f"{name}_port"])
-    ]
+    names = ("mqtt", "tls", "ws", "wss", "cloud", "http", "https", "coap", "api")
+    ports = [option for name in names for option in (f"--{name}-port", hub.ready[f"{name}_port"])]
     return Process(hub.data, "--quiet", "--log-level", "warning", *ports)
