@@ -14,6 +14,8 @@ from tools.pico.errors import BoardError, EmulatorError
 from tools.pico.image import stock_image
 
 START_TIMEOUT_S = 60.0
+# Of real time: what was printed before a reset may still be on its way after it.
+LAST_WORDS_S = 0.3
 COPY_CHUNK_BYTES = 4096
 
 
@@ -87,6 +89,14 @@ class EmulatedPico:
         if traceback:
             raise BoardError(traceback.decode(errors="replace"), output)
         return output
+
+    def exec_until_reset(self, code: str | bytes, timeout_s: float = START_TIMEOUT_S) -> bytes:
+        """Runs `code`, waits for the reset it leads to and the start after it, and returns what
+        was printed before. Raises `EmulatorError` if no reset comes in time."""
+        with self._connected() as console:
+            console.start(code)
+            self.wait_for_reset(timeout_s)
+            return console.read_until(END_OF_OUTPUT, LAST_WORDS_S)
 
     def read_console(self, ending: bytes, timeout_s: float = 60.0) -> bytes:
         """Returns what a program that runs by itself (main.py) prints, up to and with `ending`.
