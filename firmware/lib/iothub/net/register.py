@@ -145,6 +145,8 @@ def run(path, port, network=None):
     except RuntimeError:
         running = False
     if running:
+        if Disk().read(path) is None:
+            config.read(path)  # says so
         raise BadInput("product_secret", "asyncio runs already; await net.register.from_file()")
     fields = _parsed(Disk().read(path)) or {}
     if network is None and "network" in fields:

@@ -1,0 +1,56 @@
+"""A device whose configuration is not there says so, wherever it is asked for: a board that was
+deployed to before it was provisioned, for instance, which runs safe mode."""
+
+import subprocess
+
+import pytest
+
+from host_tests.e2e.device_program import MICROPYTHON, ROOT
+
+AT_ONCE = """
+from iothub import Device, IoTHubError
+
+def made(path):
+    try:
+        Device.from_file(path)
+    except IoTHubError as error:
+        print(error)
+
+made("device.json")
+"""
+IN_A_COROUTINE = AT_ONCE.replace(
+    'made("device.json")',
+    """
+import asyncio
+
+async def main():
+    made("device.json")
+    with open("torn.json", "w") as f:
+        f.write('{"product_id": "ABCD')
+    made("torn.json")
+
+asyncio.run(main())
+""",
+)
+
+
+def told(program: str, folder) -> list[str]:
+    done = subprocess.run(
+        [str(MICROPYTHON), "-c", program],
+        cwd=folder,
+        env={"MICROPYPATH": f".frozen:{ROOT / 'firmware/lib'}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("program", [AT_ONCE, IN_A_COROUTINE], ids=["at once", "in a coroutine"])
+def test_what_is_missing_is_the_file(program, tmp_path):
+    assert told(program, tmp_path)[0].startswith("config: device.json: cannot be read")
+
+
+def test_a_registration_that_was_cut_off_is_gone_on_with_by_a_coroutine(tmp_path):
+    assert "await net.register.from_file()" in told(IN_A_COROUTINE, tmp_path)[1]
