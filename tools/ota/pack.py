@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from tools.boards.description import FILES, Board
 from tools.boards.partitions import read_table, slots
-from tools.bytecode import compile_firmware, library
+from tools.bytecode import FIRMWARE, compile_firmware, library
 from tools.ota.application import application
 from tools.ota.errors import OtaError
 from tools.ota.keys import KeyPair
@@ -23,6 +23,7 @@ _BASE_MAIN = "base.mpy"
 _BASE_OMITS = (
     "app/",
     "umqtt/",
+    "iothub/compat",
     "iothub/cycle",
     "iothub/doctor",
     "iothub/hints",
@@ -32,6 +33,7 @@ _BASE_OMITS = (
     "iothub/net/mqtt",
     "iothub/net/publish",
     "iothub/net/repl",
+    "iothub/net/sub_ota",
     "iothub/port/sleep",
     "iothub/services/broadcast",
     "iothub/services/coap",
@@ -40,9 +42,11 @@ _BASE_OMITS = (
     "iothub/services/log",
     "iothub/services/rrpc",
     "iothub/services/shadow",
+    "iothub/update_codes",
 )
-# Modules that only name what lies in another file are for programs of others; of these safe mode's
-# own imports one.
+# Modules that only name what lies in another file are for programs of others. Those without an
+# interface there are for nobody on a board; of the rest safe mode's own program imports one.
+_INTERFACES = FIRMWARE / "stubs"
 _BASE_NAMES = "iothub/errors.mpy"
 _BLOCK_BYTES = 4096
 # As MicroPython counts LittleFS: folders, starters, configuration, keys, state, two trust anchors.
@@ -85,10 +89,15 @@ def application_files(
         raise OtaError(
             f"nothing begins with {', '.join(unknown)}", "Paths are as iothub/net/coap."
         )
+    unused = {
+        path.removesuffix(".py") + ".mpy"
+        for path in library().stubs
+        if not (_INTERFACES / path).with_suffix(".pyi").is_file()
+    }
     files = {
         path: code
         for path, code in compiled.items()
-        if path not in _OUTSIDE and not path.startswith(without)
+        if path not in _OUTSIDE | unused and not path.startswith(without)
     }
     files.pop(_BASE_MAIN, None)
     if keys is not None:
