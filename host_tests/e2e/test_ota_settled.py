@@ -10,23 +10,22 @@ PROGRAM = """
 import asyncio, json, sys
 from iothub import Device
 from iothub.config import Config
-from iothub.net.ota import DeviceOta
 from iothub.services import ota as service
 from iothub.update import resume
 
-async def finish(self, error=None):
-    if sys.argv[2] == "next":
-        self.record = resume.Record("1.2", b"2" * 16, 600)
-
-DeviceOta.finish = finish
-
 async def main():
     ota = Device(Config(json.loads(sys.argv[1]))).ota
+
+    async def publish(topic, payload, qos):
+        if sys.argv[2] == "next":
+            ota.record = resume.Record("1.2", b"2" * 16, 600)
+
+    ota._publish = publish
     ota.record = resume.Record("1.1", b"1" * 16, 500)
     ota.save(resume.INSTALLED)
     ota.state = service.BURNING
     await ota.settle()
-    print(json.dumps([ota.record and ota.record.version, resume.load(ota._journal) is None]))
+    print(json.dumps([ota.record and ota.record.version, resume.load(ota.journal) is None]))
 
 asyncio.run(main())
 """

@@ -367,7 +367,7 @@ def test_a_confirmed_version_whose_file_goes_bad_is_given_up(tmp_path, firmware,
         async with desk.board() as board:
             assert (await board.expect("starts"))["name"] == "b"
             raised = await board.expect("raised", START_TIMEOUT_S)
-            assert "connect: incompatible .mpy file" in raised["error"]
+            assert "incompatible .mpy file" in raised["error"]
         async with desk.board() as board:
             assert (await board.expect("starts"))["name"] == "a"
             await board.expect("online")

@@ -16,6 +16,7 @@ from iothub.errors import UpdateError
 from iothub.services import gateway as gateway_states
 from iothub.services import shadow as shadow_states
 from iothub.services.ota import BURNING, DOWNLOADING
+from iothub.services.ota_end import finish
 
 from host_tests.faults import fuzz_run
 from host_tests.faults.fuzz_dice import Dice, mutate
@@ -322,20 +323,23 @@ _MD5 = b'"36eb5951179db14a631463a37a9322a2"'
 def _fuzz_ota(service, dice, tally):
     driver = Driver()
 
-    async def fetch(job):
+    taken = []
+
+    async def carry_out(update):
+        taken.append(update)
         if not (
-            isinstance(job.version, str) and 0 < len(job.version) <= 64
-            and isinstance(job.url, str) and 0 < len(job.url) <= 2048
-            and type(job.size) is int and job.size > 0 and len(job.md5) == 16
+            isinstance(update.version, str) and 0 < len(update.version) <= 64
+            and isinstance(update.url, str) and 0 < len(update.url) <= 2048
+            and type(update.size) is int and update.size > 0 and len(update.md5) == 16
         ):  # fmt: skip
             raise FuzzFailure("an update that is none was believed")
         for _ in range(dice.below(3)):
             await pause()
         if dice.hits(50):
             raise UpdateError("on request", None, -dice.below(9))
-        ota.burning()
+        update.burning()
 
-    ota = service(driver, IDENTITY, fetch)
+    ota = service(driver, IDENTITY, carry_out)
     ota.version = "0.1"
     ota.connected()
     for _ in range(7):
@@ -349,18 +353,19 @@ def _fuzz_ota(service, dice, tally):
         ]
         ota.received(ota.pattern, _mutated(dice, _object(dice, fields)))
         driver.run(1)
-        ota.progress(dice.below(1000), dice.below(2000)) if ota.state == DOWNLOADING else None
+        if ota.state == DOWNLOADING:
+            ota.update.progress(dice.below(1000), dice.below(2000))
         if ota.state == BURNING and dice.hits(50):
-            driver.spawn(ota.finish())
+            driver.spawn(finish(ota, "0.2"))
     for report in driver.reports:
         if isinstance(report, FuzzFailure) or not hasattr(report, "phase"):
             raise report
     driver.run()
     if ota.state == BURNING:
-        driver.spawn(ota.finish())
+        driver.spawn(finish(ota, "0.2"))
     good = b'{"type":"update_firmware","version":"9","url":"u","md5sum":%s,"file_size":7}' % _MD5
     ota.received(ota.pattern, good)
-    if ota.job is None or (ota.job.version, ota.job.size) != ("9", 7):
+    if not taken or (taken[-1].version, taken[-1].size) != ("9", 7):
         raise FuzzFailure("a good update was not taken")
     tally.count("updates taken and %s" % ("malformed ones" if ota.malformed else "no others"))
 

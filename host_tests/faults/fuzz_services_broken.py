@@ -6,7 +6,8 @@ import json
 from iothub.credentials import Identity
 from iothub.services.config import RemoteConfig
 from iothub.services.gateway import Gateway
-from iothub.services.ota import Job, Ota
+from iothub.services.ota import BURNING, Ota
+from iothub.services.ota_update import Update
 from iothub.services.rrpc import Rrpc
 from iothub.services.shadow import Shadow
 
@@ -93,7 +94,8 @@ class TrustsUpdates(Ota):
         message = self._message(payload)
         if message is not None and message["type"] == "update_firmware":
             version, url, size = (message.get(name) for name in ("version", "url", "file_size"))
-            self._wanted(Job(version, url, bytes(16), size))
+            if self.state != BURNING:
+                Update(self, version, url, bytes(16), size).begin()
 
 
 class RemembersAll(Rrpc):

@@ -16,7 +16,7 @@ import gc
 import sys
 from hashlib import md5, sha256
 
-from iothub.update import image, resume
+from iothub.update import checks, image, resume
 from iothub.update.slots import MAX_RECORD_BYTES
 from iothub.update.writer import Writer
 
@@ -24,6 +24,7 @@ from host_tests.faults.fuzz_dice import Dice
 from host_tests.faults.power_board import Board
 from host_tests.faults.power_media import HALF_DONE, NOT_DONE, SCATTERED
 from host_tests.faults.power_update_broken import SUBJECTS
+from host_tests.faults.stay_loaded import stay_loaded
 from host_tests.unit.iothub import bundles
 from host_tests.unit.iothub.signed_images import trailer_bytes
 
@@ -146,7 +147,7 @@ class Device:
             if not scenario.is_good:
                 return None
             # The cut was in the trial of an application: the cloud issues it again.
-            resume.forget(board.journal("ota", 512))
+            board.journal("ota", 512).save(b"")
         self._download()
         return _POWER_ON
 
@@ -184,17 +185,20 @@ class Device:
             journal.save(record.packed())
 
         writer = Writer(record, self._slots, save)
-        for _ in writer.read_again():
+        for _ in checks.read_again(writer):
             pass
         if not writer.taken:
             self._reach("from the beginning")
-        writer.take_tail(file[-image.TRAILER_BYTES :])
+        checks.take_tail(writer, file[-image.TRAILER_BYTES :])
         try:
+            if not writer.taken:
+                checks.admit(writer, file[: image.HEAD_BYTES])
+                writer.begin_with(file[: image.HEAD_BYTES])
             while not writer.is_complete:
                 space = writer.space()
                 space[:] = view[writer.taken : writer.taken + len(space)]
                 writer.took(len(space))
-            trailer = writer.finish()
+            trailer = checks.finish(writer)
         finally:
             writer.close()
         record.stage = resume.INSTALLED
@@ -321,6 +325,7 @@ def _files(scenario):
 
 
 def main(given):
+    stay_loaded()
     options: dict = {
         "--scenario": "small-bundle", "--subject": "real", "--cuts": 1000000, "--seed": 1,
         "--first": 0, "--every": 1, "--pairs": 0,

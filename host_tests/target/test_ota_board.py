@@ -17,6 +17,7 @@ from host_tests.e2e.scenario import run, until
 from host_tests.target.test_slots import BASE_MAIN, LAUNCHER, compiled
 from host_tests.target.uart_network import uart_network
 from tools.boards.description import read_board
+from tools.bytecode import library
 from tools.hub.app import Hub
 from tools.hub.application import publish
 from tools.hub.config import HubConfig
@@ -76,11 +77,20 @@ async def main():
     version = updates.slots.version or "1.0"
     print("runs", version)
     ota = device.ota
-    heard = ota.progress
+    carry_out = ota._carry_out
     began = []
 
-    def progress(fetched, elapsed_ms=0):
-        heard(fetched, elapsed_ms)
+    def watched(update):
+        heard = update.progress
+
+        def progress(fetched, elapsed_ms=0):
+            heard(fetched, elapsed_ms)
+            look(fetched)
+
+        update.progress = progress
+        return carry_out(update)
+
+    def look(fetched):
         if not began:
             began.append(fetched)
         elif len(began) < 2 and fetched > began[0]:
@@ -94,7 +104,7 @@ async def main():
             time.sleep_ms(300)  # the console's turn
             machine.reset()
 
-    ota.progress = progress
+    ota._carry_out = watched
     keep = ota.save
 
     def save(*stage):
@@ -128,7 +138,7 @@ asyncio.run(main())
 
 def flash_files(keys, firmware, device: dict[str, Any]) -> dict[str, bytes]:
     """A provisioned board whose application is the one of above."""
-    old = application_files(firmware, keys) | {MAIN: compiled(_APPLICATION)}
+    old = application_files(firmware, keys) | {MAIN: compiled(library().translated(_APPLICATION))}
     base = base_files(firmware) | {MAIN: compiled(BASE_MAIN)}
     return {
         "/boot.py": (ROOT / "firmware/boot.py").read_bytes(),
@@ -159,7 +169,7 @@ def test_an_update_over_the_uarts(tmp_path, scheme):
             keys = make_keys(tmp_path / "keys")
             firmware = compiled_firmware(BOARD)
             release = Release(0, product, board_field(BOARD), "2.0", 7)
-            new = firmware | {MAIN: compiled(_APPLICATION)}
+            new = firmware | {MAIN: compiled(library().translated(_APPLICATION))}
             packed = pack_bundle(BOARD, new, release, keys, WITHOUT)
 
             async def content() -> AsyncIterator[bytes]:

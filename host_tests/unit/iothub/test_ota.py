@@ -1,12 +1,12 @@
 import json
 
 from iothub.errors import LinkError, StorageError, UpdateError
-from iothub.services import ota
 from iothub.services.ota import BURNING, DONE, DOWNLOADING, FAIL, IDLE, Ota
+from iothub.services.ota_end import finish
 from iothub.timeouts import OTA_PROGRESS_MS
 
-from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.service_driver import IDENTITY, Driver, pause
+from host_tests.unit.iothub.state_table import steps, watched
 
 REPORT = b"$ota/report/PRODUCTID1/dev01"
 MD5 = "36eb5951179db14a631463a37a9322a2"
@@ -22,27 +22,40 @@ def update(version="0.2", md5=MD5, size=708482, url="https://host/file?sign=1"):
     }
 
 
+# What may follow on each state.
+NEXT_STATES = (
+    (DOWNLOADING, BURNING),
+    (BURNING, FAIL, IDLE),
+    (DONE, FAIL),
+    (DOWNLOADING,),
+    (DOWNLOADING,),
+)
+
+
 class Bench:
-    """The service with a fetch() that does as the test says: it pauses until it is told to go on,
-    then raises `error` or is done."""
+    """The service with a carry_out() that does as the test says: it pauses until it is told to go
+    on, then raises `error` or is done. `steps` gathers those of all benches."""
+
+    steps: set = set()
 
     def __init__(self, version="0.1"):
         self.driver = Driver()
         self.fetched = []
         self.goes_on = False
         self.error = None
-        self.ota = Ota(self.driver, IDENTITY, self._fetch)
+        service = watched(Ota, NEXT_STATES, Bench.steps)
+        self.ota = service(self.driver, IDENTITY, self._carry_out)
         self.ota.version = version
         self.ota.connected()
         self.take()
 
-    async def _fetch(self, job):
-        self.fetched.append(job)
+    async def _carry_out(self, update):
+        self.fetched.append(update)
         while not self.goes_on:
             await pause()
         if self.error is not None:
             raise self.error
-        self.ota.burning()
+        update.burning()
 
     def receives(self, message):
         payload = message if isinstance(message, bytes) else json.dumps(message).encode()
@@ -73,7 +86,7 @@ class Bench:
         if state in (BURNING, DONE):
             self.finishes()
         if state == DONE:
-            self.driver.spawn(self.ota.finish())
+            self.driver.spawn(finish(self.ota, "0.2"))
         self.driver.run(3)
         assert self.ota.state == state
         self.goes_on = False
@@ -122,18 +135,22 @@ def test_an_answer_to_the_version_is_heard_when_it_refuses():
 def test_a_whole_update_as_the_documents_tell_it():
     bench = Bench()
     bench.receives(update())
-    (job,) = bench.fetched
-    assert (job.version, job.url, job.size) == ("0.2", "https://host/file?sign=1", 708482)
-    assert len(job.md5) == 16
-    bench.ota.progress(0)
+    (wanted,) = bench.fetched
+    assert (wanted.version, wanted.url, wanted.size) == (
+        "0.2",
+        "https://host/file?sign=1",
+        708482,
+    )
+    assert len(wanted.md5) == 16
+    bench.ota.update.progress(0)
     assert bench.take() == [progress("downloading", percent="0")]
-    bench.ota.progress(70849, OTA_PROGRESS_MS)
+    bench.ota.update.progress(70849, OTA_PROGRESS_MS)
     assert bench.take() == [progress("downloading", percent="10")]
     bench.goes_on = True
     told = bench.take()
     assert told == [progress("downloading", percent="100"), progress("burning")]
     assert bench.ota.state == BURNING
-    bench.driver.spawn(bench.ota.finish())
+    bench.driver.spawn(finish(bench.ota, "0.2"))
     assert bench.take() == [progress("done"), VERSION]
     assert bench.ota.state == DONE
 
@@ -141,15 +158,15 @@ def test_a_whole_update_as_the_documents_tell_it():
 def test_progress_is_told_once_a_second_and_when_it_changed():
     bench = Bench()
     bench.receives(update(size=1000))
-    bench.ota.progress(0)
+    bench.ota.update.progress(0)
     bench.take()
     for _ in range(9):
-        bench.ota.progress(500, OTA_PROGRESS_MS // 10)
+        bench.ota.update.progress(500, OTA_PROGRESS_MS // 10)
         assert bench.take() == []
-    bench.ota.progress(510, OTA_PROGRESS_MS // 10)
+    bench.ota.update.progress(510, OTA_PROGRESS_MS // 10)
     assert bench.take() == [progress("downloading", percent="51")]
     for _ in range(5):
-        bench.ota.progress(519, OTA_PROGRESS_MS)
+        bench.ota.update.progress(519, OTA_PROGRESS_MS)
         assert bench.take() == []
 
 
@@ -157,17 +174,17 @@ def test_progress_that_did_not_leave_is_told_later():
     bench = Bench()
     bench.receives(update(size=1000))
     bench.driver.is_up = False
-    bench.ota.progress(0)
-    bench.ota.progress(300, OTA_PROGRESS_MS)
+    bench.ota.update.progress(0)
+    bench.ota.update.progress(300, OTA_PROGRESS_MS)
     bench.driver.is_up = True
-    bench.ota.progress(300, OTA_PROGRESS_MS)
+    bench.ota.update.progress(300, OTA_PROGRESS_MS)
     assert bench.take() == [progress("downloading", percent="30")]
 
 
 def test_percent_is_right_for_the_largest_file():
     bench = Bench()
     bench.receives(update(size=0x3FFFFFFF))
-    bench.ota.progress(0x3FFFFFFF - 1)
+    bench.ota.update.progress(0x3FFFFFFF - 1)
     assert bench.ota.percent == 99
 
 
@@ -195,9 +212,9 @@ def test_every_failure_has_its_code():
 
 def test_a_failure_after_the_restart():
     bench = Bench()
-    bench.ota.restored("0.2")
+    bench.ota._enter(BURNING)
     assert bench.ota.state == BURNING
-    bench.driver.spawn(bench.ota.finish(UpdateError("it hung")))
+    bench.driver.spawn(finish(bench.ota, "0.2", UpdateError("it hung")))
     assert bench.take() == [progress("fail", code="-5", text="it hung"), VERSION]
 
 
@@ -212,7 +229,7 @@ AGAIN = {
 
 
 def test_update_firmware_in_every_state():
-    assert sorted(AGAIN) == list(range(len(ota.NEXT_STATES)))
+    assert sorted(AGAIN) == list(range(len(NEXT_STATES)))
     for state in AGAIN:
         for number, message in enumerate((update(url="http://new"), update("0.3"))):
             bench = Bench().in_state(state)
@@ -286,10 +303,16 @@ def test_an_md5_in_capitals_is_the_same():
     assert len(bench.fetched) == 1
 
 
-def test_a_step_that_is_not_in_the_table_is_a_fault():
-    for state, following in enumerate(ota.NEXT_STATES):
-        for wrong in range(len(ota.NEXT_STATES)):
-            if wrong not in following:
-                bench = Bench()
-                bench.ota.state = state
-                raises(RuntimeError, bench.ota._enter, wrong)
+def test_when_it_is_over_nothing_is_held_of_it():
+    for state in (FAIL, DONE):
+        bench = Bench().in_state(state)
+        assert bench.ota.update is None and bench.ota.percent == 0
+
+
+def test_every_step_of_the_table_was_taken():
+    for state in AGAIN:
+        Bench().in_state(state).receives(update("0.3"))
+    bench = Bench()
+    bench.ota._enter(BURNING)
+    bench.driver.spawn(finish(bench.ota, "0.2", UpdateError("it hung")))
+    assert Bench.steps == steps(NEXT_STATES)

@@ -1,6 +1,8 @@
 from iothub.errors import DeadlineError, LinkError, ProtocolError, TlsError, UpdateError
+from iothub.loading import NO_CODE
 from iothub.update import download
-from iothub.update.download import ASK, BEHAVIOUR, GIVE_UP, RENEW, RETRY, TAKE, Download
+from iothub.update.asked import Asked
+from iothub.update.download import ASK, BEHAVIOUR, GIVE_UP, RENEW, RETRY, TAKE
 
 from host_tests.unit.iothub.expect import raises
 
@@ -10,7 +12,20 @@ ETAG = '"abc-1"'
 
 
 def running(offset=40960, etag=ETAG, has_tail=True):
-    return Download(SIZE, TAIL, offset, etag, has_tail)
+    return Asked(SIZE, TAIL, offset, etag, has_tail)
+
+
+class Response:
+    """As of codec/http.py."""
+
+    def __init__(self, status, fields, length):
+        self.status = status
+        self.fields = fields
+        self.length = length
+
+
+def answer(asked, *response):
+    return download.answer(asked, Response(*response))
 
 
 def part(first, last, size=SIZE, etag=ETAG):
@@ -19,28 +34,28 @@ def part(first, last, size=SIZE, etag=ETAG):
 
 
 def test_the_tail_is_asked_for_first_then_the_rest():
-    asked = Download(SIZE, TAIL)
+    asked = Asked(SIZE, TAIL)
     assert asked.wants_tail
-    assert asked.fields() == (("Range", "bytes=-512"),)
-    assert asked.answer(206, part(99488, 99999), 512) == TAKE
+    assert download.fields(asked) == (("Range", "bytes=-512"),)
+    assert answer(asked, 206, part(99488, 99999), 512) == TAKE
     asked.has_tail = True
     assert not asked.wants_tail
-    assert asked.fields() == (("Range", "bytes=0-99487"), ("If-Range", ETAG))
-    assert asked.answer(206, part(0, 99487), 99488) == TAKE
+    assert download.fields(asked) == (("Range", "bytes=0-99487"), ("If-Range", ETAG))
+    assert answer(asked, 206, part(0, 99487), 99488) == TAKE
     asked.came_to(99488)
     assert (asked.offset, asked.restarts) == (99488, 0)
 
 
 def test_what_was_begun_goes_on_at_the_offset():
-    assert running().fields() == (("Range", "bytes=40960-99487"), ("If-Range", ETAG))
+    assert download.fields(running()) == (("Range", "bytes=40960-99487"), ("If-Range", ETAG))
     without_tail = running(has_tail=False)
     assert not without_tail.wants_tail
-    assert without_tail.fields() == (("Range", "bytes=40960-"), ("If-Range", ETAG))
+    assert download.fields(without_tail) == (("Range", "bytes=40960-"), ("If-Range", ETAG))
 
 
 def test_a_weak_etag_or_none_is_not_asked_about():
     for etag in ("", 'W/"abc"'):
-        assert running(etag=etag).fields() == (("Range", "bytes=40960-99487"),)
+        assert download.fields(running(etag=etag)) == (("Range", "bytes=40960-99487"),)
 
 
 # status, fields, Content-Length: the event, for a download that has 40960 bytes and the tail.
@@ -86,10 +101,10 @@ def test_what_every_answer_is():
         asked = running()
         behaviour, code, reason = BEHAVIOUR[event]
         if behaviour == GIVE_UP:
-            error = raises(UpdateError, asked.answer, status, fields, length)
+            error = raises(UpdateError, answer, asked, status, fields, length)
             assert (error.code, error.reason) == (code, reason), status
             continue
-        assert asked.answer(status, fields, length) == behaviour, (status, fields)
+        assert answer(asked, status, fields, length) == behaviour, (status, fields)
         begins_anew = event in (
             download.WHOLE,
             download.BEYOND,
@@ -112,8 +127,15 @@ ERRORS = (
 def test_what_every_error_is():
     for error, event in ERRORS:
         asked = running()
-        assert asked.failed(error) == BEHAVIOUR[event][0] == RETRY
+        assert download.failed(asked, error) == BEHAVIOUR[event][0] == RETRY
         assert asked.offset == 40960
+
+
+def test_code_that_cannot_be_loaded_is_none_of_the_servers_faults():
+    asked = running()
+    error = LinkError("iothub.net.follow: no module", None, NO_CODE)
+    assert raises(LinkError, download.failed, asked, error) is error
+    assert asked.tries == 0
 
 
 def test_the_tables_have_every_event():
@@ -131,7 +153,7 @@ def test_every_event_ends_when_it_comes_too_often():
         count = 0
         while count < 30:
             try:
-                assert asked.happened(event) == behaviour
+                assert download.happened(asked, event) == behaviour
             except UpdateError as e:
                 assert (e.code, e.reason, e.phase) == (code, reason, "update")
                 break
@@ -143,13 +165,13 @@ def test_every_event_ends_when_it_comes_too_often():
 def test_bytes_that_come_keep_it_going():
     asked = running()
     for i in range(1000):
-        assert asked.happened(download.CUT_OFF) == RETRY
+        assert download.happened(asked, download.CUT_OFF) == RETRY
         asked.came_to(40961 + i)
     # The same offset again is no progress.
     for _ in range(10):
-        assert asked.happened(download.CUT_OFF) == RETRY
+        assert download.happened(asked, download.CUT_OFF) == RETRY
         asked.came_to(asked.offset)
-    raises(UpdateError, asked.happened, download.CUT_OFF)
+    raises(UpdateError, download.happened, asked, download.CUT_OFF)
 
 
 def test_a_file_that_always_begins_anew_ends_all_the_same():
@@ -159,7 +181,7 @@ def test_a_file_that_always_begins_anew_ends_all_the_same():
     while starts < 100:
         asked.came_to(50000)
         try:
-            assert asked.answer(200, {}, SIZE) == TAKE
+            assert answer(asked, 200, {}, SIZE) == TAKE
         except UpdateError as e:
             assert e.code == -1
             break
@@ -168,8 +190,8 @@ def test_a_file_that_always_begins_anew_ends_all_the_same():
 
 
 def test_a_server_without_range_gives_all_at_once():
-    asked = Download(SIZE, TAIL)
-    assert asked.answer(200, {b"etag": ETAG.encode()}, SIZE) == TAKE
+    asked = Asked(SIZE, TAIL)
+    assert answer(asked, 200, {b"etag": ETAG.encode()}, SIZE) == TAKE
     assert not asked.wants_tail
     assert (asked.restarts, asked.etag) == (0, ETAG)
 
@@ -178,29 +200,29 @@ def test_after_a_bad_range_it_asks_without():
     wrong: tuple = (part(0, 5), {})
     for fields in wrong:
         asked = running()
-        assert asked.answer(206, fields, None) == ASK
-        assert asked.fields() == ()
+        assert answer(asked, 206, fields, None) == ASK
+        assert download.fields(asked) == ()
         assert not asked.wants_tail and not asked.has_tail
-        assert asked.answer(200, {}, SIZE) == TAKE
+        assert answer(asked, 200, {}, SIZE) == TAKE
 
 
 def test_after_another_etag_the_tail_is_asked_for_again():
     asked = running()
-    assert asked.answer(206, part(40960, 99487, etag='"new"'), None) == ASK
+    assert answer(asked, 206, part(40960, 99487, etag='"new"'), None) == ASK
     assert asked.wants_tail
-    assert asked.fields() == (("Range", "bytes=-512"),)
+    assert download.fields(asked) == (("Range", "bytes=-512"),)
 
 
 def test_a_tail_of_another_file_is_not_kept():
-    asked = Download(SIZE, TAIL)
-    assert asked.answer(206, part(99488, 99999), 512) == TAKE
+    asked = Asked(SIZE, TAIL)
+    assert answer(asked, 206, part(99488, 99999), 512) == TAKE
     asked.has_tail = True
     # If-Range tells the server to send the whole of the file it has now.
-    assert asked.answer(200, {b"etag": b'"new"'}, SIZE) == TAKE
+    assert answer(asked, 200, {b"etag": b'"new"'}, SIZE) == TAKE
     assert (asked.has_tail, asked.restarts, asked.etag) == (False, 1, '"new"')
 
 
 def test_an_etag_that_is_too_long_is_not_kept():
-    asked = Download(SIZE, TAIL)
-    assert asked.answer(200, {b"etag": b"x" * 129}, SIZE) == TAKE
+    asked = Asked(SIZE, TAIL)
+    assert answer(asked, 200, {b"etag": b"x" * 129}, SIZE) == TAKE
     assert asked.etag == ""

@@ -2,8 +2,7 @@
 
 from iothub.errors import StorageError
 from iothub.update.download_file import FileTarget
-from iothub.update.image import HEAD_BYTES
-from iothub.update.partition import PartitionTarget, chip_of_partition
+from iothub.update.partition import PartitionTarget
 
 from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.temporary_tree import TemporaryTree
@@ -63,12 +62,6 @@ def test_a_partition_is_erased_and_written():
     assert read(target, len(CONTENT)) == CONTENT
     assert partition.flash[12288] == 0x5A, "no block is erased ahead of need"
     target.close()
-
-
-def test_the_chip_of_a_partition_is_told():
-    partition = Partition(1)
-    partition.flash[:HEAD_BYTES] = bytes(12) + b"\x09" + bytes(HEAD_BYTES - 13)
-    assert chip_of_partition(partition) == 9
 
 
 def test_a_file_goes_on_where_another_target_left_it():

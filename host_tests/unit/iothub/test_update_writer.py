@@ -2,9 +2,10 @@ from binascii import crc32
 from hashlib import md5, sha256
 
 from iothub.errors import UpdateError
-from iothub.services.ota import Job
+from iothub.services.ota_update import Update
 from iothub.store.journal import Journal
-from iothub.update import resume
+from iothub.update import checks, resume
+from iothub.update.image import HEAD_BYTES
 from iothub.update.resume import INTERVAL_BYTES, Record
 from iothub.update.writer import BLOCK_BYTES, Writer
 
@@ -12,7 +13,7 @@ from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.memory_storage import MemoryStorage
 from host_tests.unit.iothub.update_place import Place, file_with_trailer
 
-SIZES = (48, 4095, 4096, 4097, 32768, 40000, 65536, 100001)
+SIZES = (49, 4095, 4096, 4097, 32768, 40000, 65536, 100001)
 
 
 class Bench:
@@ -41,6 +42,9 @@ class Bench:
     def feed(self, end=None, piece=1500):
         """The bytes of the file from where the writer is, in pieces as a socket gives them."""
         writer = self.writer
+        if not writer.taken:
+            checks.admit(writer, self.file[:HEAD_BYTES])
+            writer.begin_with(self.file[:HEAD_BYTES])
         while writer.taken < (len(self.file) if end is None else end) and not writer.is_complete:
             space = writer.space()
             count = min(len(space), piece)
@@ -56,7 +60,7 @@ def test_a_file_of_every_size_arrives():
         for piece in (1, 1500, 5000) if image_bytes < 5000 else (1500, 5000):
             bench = Bench(image_bytes)
             bench.feed(piece=piece)
-            assert bench.writer.finish().version == "0.2"
+            assert checks.finish(bench.writer).version == "0.2"
             assert bench.on_flash() == bench.image, image_bytes
             offsets = [offset for offset, _ in bench.place.flash.written]
             assert offsets == list(range(0, image_bytes, BLOCK_BYTES))  # each block once
@@ -65,17 +69,17 @@ def test_a_file_of_every_size_arrives():
 
 def test_with_the_tail_first_the_rest_ends_before_it():
     bench = Bench()
-    bench.writer.take_tail(bench.trailer)
+    checks.take_tail(bench.writer, bench.trailer)
     bench.feed()
     assert bench.writer.is_complete and bench.writer.taken == len(bench.image)
-    assert bench.writer.finish().version == "0.2"
+    assert checks.finish(bench.writer).version == "0.2"
     assert bench.place.admitted == [("0.2", b"IHB", len(bench.file))]
 
 
 def test_without_it_the_trailer_is_judged_at_the_end():
     bench = Bench()
     bench.feed()
-    bench.writer.finish()
+    checks.finish(bench.writer)
     size = len(bench.file)
     assert bench.place.admitted == [(None, b"IHB", size), ("0.2", b"IHB", size)]
 
@@ -89,13 +93,13 @@ def test_nothing_is_written_of_what_the_place_does_not_admit():
 
 def test_a_tail_that_is_no_trailer_is_refused():
     bench = Bench()
-    raises(UpdateError, bench.writer.take_tail, bytes(512))
-    raises(UpdateError, bench.writer.take_tail, bench.trailer[:-1])
+    raises(UpdateError, checks.take_tail, bench.writer, bytes(512))
+    raises(UpdateError, checks.take_tail, bench.writer, bench.trailer[:-1])
     assert not bench.writer.tail
 
 
 def test_a_file_that_cannot_be_one_is_refused():
-    for size in (1, 512, 559):
+    for size in (1, 512, 560):
         raises(UpdateError, Writer, Record("1", bytes(16), size), Place(), None)
 
 
@@ -104,7 +108,7 @@ def test_a_wrong_md5_is_minus_4():
         bench = Bench()
         bench.file = bench.file[:at] + bytes((bench.file[at] ^ 1,)) + bench.file[at + 1 :]
         bench.feed()
-        assert raises(UpdateError, bench.writer.finish).code == -4, at
+        assert raises(UpdateError, checks.finish, bench.writer).code == -4, at
 
 
 def test_a_wrong_sha256_is_minus_5():
@@ -113,14 +117,14 @@ def test_a_wrong_sha256_is_minus_5():
     bench.file = other + bench.trailer
     bench.record.md5 = md5(bench.file).digest()
     bench.feed()
-    assert raises(UpdateError, bench.writer.finish).code == -5
+    assert raises(UpdateError, checks.finish, bench.writer).code == -5
 
 
 def test_a_record_is_written_every_interval_and_at_the_end():
     for image_bytes in SIZES:
         bench = Bench(image_bytes)
         bench.feed()
-        bench.writer.finish()
+        checks.finish(bench.writer)
         whole = list(range(INTERVAL_BYTES, image_bytes + 1, INTERVAL_BYTES))
         assert bench.records == whole + [image_bytes]
         # What a record speaks of is safe before.
@@ -135,13 +139,13 @@ def test_after_a_reset_it_goes_on_where_the_record_says():
         bench.feed(end)
         reached = min(bench.writer.taken, len(bench.image))
         bench.start()
-        for _ in bench.writer.read_again():
+        for _ in checks.read_again(bench.writer):
             pass
         losses.append(reached - bench.writer.taken)
         assert bench.writer.taken == bench.record.offset
     assert max(losses) <= INTERVAL_BYTES and sum(losses) > 0
     bench.feed()
-    bench.writer.finish()
+    checks.finish(bench.writer)
     assert bench.on_flash() == bench.image
 
 
@@ -159,23 +163,23 @@ def test_bytes_read_are_bounded_by_the_cuts():
             if not bench.writer.is_complete:
                 cuts += 1
                 bench.start()
-                for _ in bench.writer.read_again():
+                for _ in checks.read_again(bench.writer):
                     pass
         assert len(bench.file) <= total <= len(bench.file) + cuts * INTERVAL_BYTES
-        bench.writer.finish()
+        checks.finish(bench.writer)
         assert bench.on_flash() == bench.image
 
 
 def test_a_reset_after_the_end_costs_the_trailer_at_most():
     bench = Bench()
     bench.feed()
-    bench.writer.finish()
+    checks.finish(bench.writer)
     bench.start()
-    for _ in bench.writer.read_again():
+    for _ in checks.read_again(bench.writer):
         pass
     assert bench.writer.taken == len(bench.image)
     bench.feed()
-    bench.writer.finish()
+    checks.finish(bench.writer)
 
 
 def test_flash_that_is_not_what_was_recorded_is_not_trusted():
@@ -197,23 +201,23 @@ def test_flash_that_is_not_what_was_recorded_is_not_trusted():
         bench.feed(70000)
         bench.start()
         damage(bench)
-        for _ in bench.writer.read_again():
+        for _ in checks.read_again(bench.writer):
             pass
         assert bench.writer.taken == 0, damage.__name__
         bench.place.flash.broken_at = None
         bench.feed()
-        bench.writer.finish()
+        checks.finish(bench.writer)
         assert bench.on_flash() == bench.image
 
 
 def test_beginning_anew_forgets_everything():
     bench = Bench()
-    bench.writer.take_tail(bench.trailer)
+    checks.take_tail(bench.writer, bench.trailer)
     bench.feed(50000)
     bench.writer.begin()
     assert (bench.writer.taken, bench.writer.tail) == (0, b"")
     bench.feed()
-    bench.writer.finish()
+    checks.finish(bench.writer)
     assert bench.on_flash() == bench.image
 
 
@@ -227,7 +231,7 @@ def test_a_record_comes_back_as_it_was():
         found = resume.load(journal)
         for name in ("version", "md5", "size", "etag", "target", "offset", "crc", "stage"):
             assert getattr(found, name) == getattr(made, name), name
-    resume.forget(journal)
+    journal.save(b"")
     assert resume.load(journal) is None
     journal.save(b"\x63" + made.packed()[1:])  # of another format
     assert resume.load(journal) is None
@@ -235,10 +239,10 @@ def test_a_record_comes_back_as_it_was():
 
 def test_a_file_issued_anew_under_the_same_version_is_another():
     record = Record("0.2", b"a" * 16, 1000)
-    assert record.is_of(Job("0.2", "any", b"a" * 16, 1000))
-    for job in (
-        Job("0.2", "any", b"b" * 16, 1000),
-        Job("0.2", "any", b"a" * 16, 1001),
-        Job("0.3", "any", b"a" * 16, 1000),
+    assert record.is_of(Update(None, "0.2", "any", b"a" * 16, 1000))
+    for other in (
+        Update(None, "0.2", "any", b"b" * 16, 1000),
+        Update(None, "0.2", "any", b"a" * 16, 1001),
+        Update(None, "0.3", "any", b"a" * 16, 1000),
     ):
-        assert not record.is_of(job)
+        assert not record.is_of(other)

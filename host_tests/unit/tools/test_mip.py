@@ -28,7 +28,7 @@ FIRST_USE = {
     "log": "device.log",
     "register": "import iothub.net.register",
     "coap": "device.coap",
-    "ota": "device.ota; import iothub.net.updates, iothub.update.slots, iothub.update.confirm",
+    "ota": "device.ota; from iothub.net import updates, stages, fetch, follow, trial",
     "websocket": "import iothub.net.websocket",
     "repl": "import iothub.net.repl",
 }

@@ -16,9 +16,11 @@ from iothub import Device
 from iothub.codec.url import split_url
 from iothub.net.fetch import fetch
 from iothub.port.tree import Tree
-from iothub.services.ota import Job
+from iothub.services.ota_update import Update
+from iothub.update import checks
 from iothub.update.download_file import FileTarget
 from iothub.update.resume import Record
+from iothub.update.writer import Writer
 
 _TICK_MS = 100
 _BLOCK_BYTES = 4096
@@ -84,10 +86,13 @@ async def main(config, url, rounds):
         assert bare(url) == digest
         bare_us = ticks_diff(ticks_us(), began_us)
         ota.record = Record("1", digest, size)
-        ota.job = Job("1", url, digest, size)
+        writer = Writer(ota.record, ota.place, ota.save)
+        update = Update(ota, "1", url, digest, size)
         ticking = asyncio.create_task(tick())
         began_us = ticks_us()
-        await fetch(ota, ota.job)
+        await fetch(ota, update, writer)
+        checks.finish(writer)
+        writer.close()
         ours_us = ticks_diff(ticks_us(), began_us)
         ticking.cancel()
         print(json.dumps({"bare_us": bare_us, "ours_us": ours_us}))

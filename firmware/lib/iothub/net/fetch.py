@@ -1,59 +1,52 @@
-"""The download of an update: one file, over as many connections as it takes. Loaded with the first
-download (net/ota.py); what each answer means says update/download.py."""
+"""The download of an update: one file, over as many connections as it takes. Loaded for a download
+(net/stages.py); what each answer means says update/download.py."""
 
 import asyncio
 from random import getrandbits
 from time import ticks_diff, ticks_ms
 
 from iothub.compat import const
-from iothub.errors import BadInput, DeadlineError, LinkError, StorageError, UpdateError
-from iothub.loading import for_now
+from iothub.errors import DeadlineError, LinkError, StorageError, UpdateError
+from iothub.loading import for_now, let_go
 from iothub.mqtt.backoff import Backoff
-from iothub.net.follow import follow
 from iothub.timeouts import OTA_URL_MS
-from iothub.update.download import RENEW, RETRY, TAKE, WANTED, Download
-from iothub.update.image import TRAILER_BYTES
-from iothub.update.writer import Writer
+from iothub.update.asked import Asked
+from iothub.update.download import RENEW, RETRY, TAKE
+from iothub.update.image import HEAD_BYTES, TRAILER_BYTES
 
-_MAX_REDIRECTS = const(3)
 _MD5_BYTES = const(16)
 # How long a download that is always served keeps others waiting: some blocks of flash.
 _TURN_MS = const(20)
 
 
-async def fetch(ota, job):
-    """The image.Trailer of a job's file, which is then in its target, whole and verified. `ota` is
-    the net.ota.DeviceOta it is for. Raises UpdateError, StorageError, BadInput."""
-    writer = Writer(ota.record, ota.place, ota.save)
+async def fetch(ota, update, writer):
+    """Gives `writer` (update/writer.py) what it has not of the file of an ota_update.Update.
+    `ota` is the net.ota.DeviceOta it is for. Raises UpdateError, StorageError, BadInput."""
     source = _Source(ota.device)
     try:
-        for _ in writer.read_again():
-            await asyncio.sleep_ms(0)
         if writer.taken:
             kept = ota.device.storage.read(ota.tail_file) or b""
             try:
-                if kept.startswith(ota.record.md5):  # else of another file
-                    writer.take_tail(kept[_MD5_BYTES:])
+                if kept.startswith(update.md5):  # else of another file
+                    for_now("iothub.update.checks").take_tail(writer, kept[_MD5_BYTES:])
             except UpdateError:
                 pass  # it comes once more, at the end of the file
-        ota.progress(writer.taken)
-        await _load(ota, job, writer, source)
-        return writer.finish()
+        update.progress(writer.taken)
+        await _load(ota, update, writer, source)
     finally:
         source.close()
-        writer.close()
+        let_go("iothub.net.http")
 
 
-async def _load(ota, job, writer, source):
+async def _load(ota, update, writer, source):
     record = writer.record
-    asked = Download(job.size, TRAILER_BYTES, writer.taken, record.etag, bool(writer.tail))
+    asked = Asked(update.size, TRAILER_BYTES, writer.taken, record.etag, bool(writer.tail))
     backoff = Backoff(_random_below)
     restarts = 0
     while not writer.is_complete:
         await ota.may_run.wait()
         try:
-            response = await source.ask(job.url, asked.fields())
-            behaviour = asked.answer(response.status, response.fields, response.length)
+            behaviour = await source.ask(update.url, asked)
             if asked.restarts != restarts:
                 restarts = asked.restarts
                 writer.begin()
@@ -62,11 +55,11 @@ async def _load(ota, job, writer, source):
                 if asked.wants_tail:
                     await _take_tail(ota, asked, writer, source)
                 else:
-                    await _take(ota, asked, writer, source)
+                    await _take(ota, update, asked, writer, source)
                 backoff.reset()
                 continue
         except LinkError as e:
-            behaviour = asked.failed(e)
+            behaviour = for_now("iothub.update.download").failed(asked, e)
             ota.device.services.report(e)  # trying again may take long
         source.close()
         if behaviour == RENEW:
@@ -77,7 +70,7 @@ async def _load(ota, job, writer, source):
 
 async def _take_tail(ota, asked, writer, source):
     tail = await source.client.read(TRAILER_BYTES)
-    writer.take_tail(tail)
+    for_now("iothub.update.checks").take_tail(writer, tail)
     try:
         ota.device.storage.write(ota.tail_file, writer.record.md5 + tail)
     except OSError as e:
@@ -85,8 +78,23 @@ async def _take_tail(ota, asked, writer, source):
     asked.has_tail = True
 
 
-async def _take(ota, asked, writer, source):
+async def _take_head(writer, source):
+    """The first bytes, by which the place judges what follows. Raises LinkError."""
+    head = memoryview(bytearray(HEAD_BYTES))
+    here = 0
+    while here < HEAD_BYTES:
+        count = await source.client.readinto(head[here:])
+        if not count:
+            raise LinkError("the body is empty")
+        here += count
+    for_now("iothub.update.checks").admit(writer, head)
+    writer.begin_with(head)
+
+
+async def _take(ota, update, asked, writer, source):
     """Takes a body, or some of it. Raises LinkError, also when it is empty."""
+    if not writer.taken:
+        await _take_head(writer, source)
     told_ms = began_ms = ticks_ms()
     began_at = writer.taken
     read_now = source.client.read_now
@@ -107,7 +115,7 @@ async def _take(ota, asked, writer, source):
             if elapsed_ms < _TURN_MS and not ota.bytes_per_s:
                 continue
             told_ms = now_ms
-            ota.progress(writer.taken, elapsed_ms)
+            update.progress(writer.taken, elapsed_ms)
             if not ota.may_run.is_set():
                 source.close()
                 return
@@ -136,29 +144,20 @@ class _Source:
     def __init__(self, device):
         self.client = None
         self._device = device
-        self._security = None
 
-    async def ask(self, url, fields):
-        """The response to a GET, redirects followed. Raises LinkError, its kinds, BadInput."""
-        device = self._device
+    async def ask(self, url, asked):
+        """What to do after the answer to the next request, redirects followed: download.TAKE its
+        body, and so on. Raises LinkError, its kinds, BadInput, UpdateError."""
+        download = for_now("iothub.update.download")
+        fields = download.fields(asked)
         client = self.client
         if client is not None and client.is_reusable():
-            return await client.request("GET", client.path, fields, None, WANTED)
-        settings = device.config["http"]
-        network = device.network
-        if url.lower().startswith("https:"):
-            if self._security is None:
-                self._security = for_now("iothub.net.tls").by_certificates(device.config["ca"])
-            from iothub.net.rtc import TimedNetwork
-
-            network = TimedNetwork(network, device.config["sntp"], device.chip)
-        elif settings.get("transport") != "http":
-            raise BadInput("url", 'is not https; "http" in the configuration may allow it')
-        session = device.session if settings.get("alone") else None
-        self.client = await follow(
-            url, self._security, network, fields, WANTED, _MAX_REDIRECTS, session
-        )
-        return self.client.response
+            await client.request("GET", client.path, fields, None, download.WANTED)
+        else:
+            follow = for_now("iothub.net.follow")
+            client = await follow.for_device(self._device, url, fields, download.WANTED)
+            self.client = client
+        return download.answer(asked, client.response)
 
     def close(self):
         if self.client is not None:

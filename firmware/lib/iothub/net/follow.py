@@ -1,11 +1,14 @@
 """A file by its address, whatever it is redirected to: for downloads."""
 
 from iothub.codec.url import split_url
+from iothub.compat import const
 from iothub.errors import CONNECT, BadInput, LinkError, ProtocolError
+from iothub.loading import for_now
 from iothub.net import http
 from iothub.net.endpoint import Endpoint
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = const(3)  # of a device's download
 
 
 async def follow(url, security, network=None, fields=(), wanted=(), max_redirects=0, session=None):
@@ -36,3 +39,20 @@ async def follow(url, security, network=None, fields=(), wanted=(), max_redirect
             split_url(url)
         except (KeyError, ValueError, BadInput):
             raise ProtocolError("http: redirected to nowhere")
+
+
+def for_device(device, url, fields, wanted):
+    """follow() with the trust anchors of a Device, and as "http" in its configuration says: plain
+    http only where that allows it. Raises BadInput."""
+    settings = device.config["http"]
+    network = device.network
+    security = None
+    if url.lower().startswith("https:"):
+        from iothub.net.rtc import TimedNetwork
+
+        security = for_now("iothub.net.tls").by_certificates(device.config["ca"])
+        network = TimedNetwork(network, device.config["sntp"], device.chip)
+    elif settings.get("transport") != "http":
+        raise BadInput("url", 'is not https; "http" in the configuration may allow it')
+    session = device.session if settings.get("alone") else None
+    return follow(url, security, network, fields, wanted, _MAX_REDIRECTS, session)

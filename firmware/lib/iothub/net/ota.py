@@ -20,30 +20,27 @@ gateway's own. It has
 
 import asyncio
 
-from iothub.errors import DeadlineError, UpdateError
-from iothub.services import ota as service
+from iothub.loading import for_now
+from iothub.services.ota import BURNING, Ota
 from iothub.store.journal import Journal
-from iothub.timeouts import OTA_FLUSH_MS
-from iothub.update import resume as kept
-from iothub.update_codes import WRONG_MD5
+from iothub.update.resume import LOADING
 
 
-class DeviceOta(service.Ota):
+class DeviceOta(Ota):
     """`bytes_per_s` limits a download; 0 is no limit. `records` counts those that were written.
-    The rest is for net/fetch.py, which is loaded with the first download."""
+    The rest is for net/stages.py
+    and net/outcome.py."""
 
     bytes_per_s = 0
     records = 0
 
     def __init__(self, device, identity, name, publish=None, turn=None):
         self.device = device
-        super().__init__(device.services, identity, self._download, publish)
-        self._journal = Journal(device.storage, name, 512)
+        super().__init__(device.services, identity, self._through_stages, publish)
+        self.journal = Journal(device.storage, name, 512)
+        self.record = self.place = self.installed = None
         self.tail_file = name + ".tail"
-        self.record = None
-        self.place = None
-        self._on_installed = None
-        self._turn = turn or asyncio.Lock()  # one download at a time: one buffer, one connection
+        self.turn = turn or asyncio.Lock()  # one download at a time: one buffer, one connection
         self.may_run = asyncio.Event()
         self.may_run.set()
 
@@ -53,35 +50,19 @@ class DeviceOta(service.Ota):
         """From now on updates are taken. `version` (str) is what runs."""
         self.version = version
         self.place = place
-        record = self.record = kept.load(self._journal)
-        if record and record.stage == kept.INSTALLED:
-            if record.version == version:
-                self.restored(version)
-            elif place.rolled_back:
-                self.restored(record.version)
-                self._driver.spawn(self.settle(UpdateError(place.rolled_back)))
-            else:
-                record.stage = kept.LOADING  # the power failed before it was installed
-        if self.is_connected and self.state != service.BURNING:
+        for_now("iothub.net.outcome").look(self)
+        if self.is_connected and self.state != BURNING:
             self.report_version()
 
     async def settle(self, error=None):
         """Tells the cloud that the version that was installed runs well, or the error for which
         it was given up; it is not taken again then. Does nothing when there was no update."""
-        if self.state == service.BURNING:
-            if error:
-                self.save(kept.REFUSED)
-            record = self.record
-            try:
-                await self.finish(error)
-            except DeadlineError as e:
-                self._driver.report(e)
-            if not error and self.record is record:  # else the next version is on its way
-                self.forget()
+        if self.state == BURNING:
+            await for_now("iothub.net.outcome").settle(self, error)
 
     def on_installed(self, handler):
         """Decorator: `handler(version)`, plain or async, is to restart the device."""
-        self._on_installed = handler
+        self.installed = handler
         return handler
 
     def pause(self):
@@ -93,59 +74,21 @@ class DeviceOta(service.Ota):
 
     def of(self, sub_device):
         """The same for a sub-device (services/gateway.py), which has it downloaded here."""
-        name = "ota." + sub_device.client_id.decode()
-        made = DeviceOta(self.device, sub_device, name, sub_device.publish, self._turn)
-        sub_device.on(made.pattern)(made.received)
-        self._driver.spawn(made._follow(sub_device))
-        return made
+        return for_now("iothub.net.sub_ota").of(self, sub_device)
 
-    async def _follow(self, sub_device):
-        while True:
-            await self._driver.until(lambda: sub_device.is_online, None)
-            self.connected()
-            await self._driver.until(lambda: not sub_device.is_online, None)
-            self.closed()
+    # Below
 
-    # The download
+    def _through_stages(self, update):
+        return for_now("iothub.net.stages").carry_out(self, update)
 
-    async def _download(self, job):
-        if self.place is None:
-            raise UpdateError("this device takes no updates")
-        from iothub.net.fetch import fetch
-
-        async with self._turn:
-            record = self.record
-            if record is None or not record.is_of(job):
-                record = self.record = kept.Record(job.version, job.md5, job.size)
-            elif record.stage == kept.REFUSED:
-                # Wanted again: the cloud keeps what it is told last.
-                raise UpdateError(self.place.rolled_back or "it was tried before, and given up")
-            try:
-                trailer = await fetch(self, job)
-            except UpdateError as e:
-                if e.code == WRONG_MD5:
-                    self.forget()
-                raise
-            self.burning()
-            self.save(kept.INSTALLED)
-            for _ in self.place.install(trailer):
-                await asyncio.sleep_ms(0)
-        try:
-            await self.device.session.flush(OTA_FLUSH_MS)
-        except DeadlineError:
-            pass
-        result = self._on_installed and self._on_installed(job.version)
-        if hasattr(result, "send"):
-            await result
-
-    def save(self, stage=kept.LOADING):
+    def save(self, stage=LOADING):
         self.record.stage = stage
-        self._journal.save(self.record.packed())
+        self.journal.save(self.record.packed())
         self.records += 1
 
     def forget(self):
         self.record = None
-        kept.forget(self._journal)
+        self.journal.save(b"")
 
 
 def join(device):

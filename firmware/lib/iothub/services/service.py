@@ -56,10 +56,3 @@ class Service:
             pass
         self.malformed += 1
         return None
-
-
-def check_step(next_states, state, following):
-    """`following`, which must be among next_states[state]: the table of a state machine."""
-    if following not in next_states[state]:
-        raise RuntimeError("state %d to %d" % (state, following))
-    return following

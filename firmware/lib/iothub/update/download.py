@@ -1,8 +1,10 @@
 """What to ask a file server for next, and what its answer means; RFC 9110. Pure: numbers and
-header fields in, decisions out. All behaviour is in the table BEHAVIOUR."""
+header fields in, decisions out. All behaviour is in the table BEHAVIOUR. Loaded for each request
+and let go of (iothub.loading), so these are functions of an asked.Asked."""
 
 from iothub.compat import const
 from iothub.errors import ProtocolError, UpdateError
+from iothub.loading import NO_CODE
 from iothub.update_codes import EXPIRED, MISSING, NOT_UPDATED, TIMED_OUT, WRONG_MD5
 
 # What to do.
@@ -46,110 +48,88 @@ _MAX_ETAG_BYTES = const(128)  # a longer one is not kept
 WANTED = (b"content-range", b"etag")  # the fields of an answer that are looked at
 
 
-class Download:
-    """One file of `size` bytes. Who keeps what comes says came_to(), and sets `has_tail`: the last
-    `tail` bytes, which are asked for first; and forgets both when `restarts` has grown. `etag`
-    (str) is the server's mark of the file, "" if unknown."""
+def fields(asked):
+    """The header fields (pairs of str) of the next request for an asked.Asked."""
+    if not asked.with_range:
+        return ()
+    if asked.wants_tail:
+        return (("Range", "bytes=-%d" % asked.tail),)
+    last = str(asked.size - asked.tail - 1) if asked.has_tail else ""
+    wanted = ("Range", "bytes=%d-%s" % (asked.offset, last))
+    # A weak mark does not vouch for the bytes, so no server compares it.
+    if not asked.etag or asked.etag.startswith("W/"):
+        return (wanted,)
+    return wanted, ("If-Range", asked.etag)
 
-    def __init__(self, size, tail, offset=0, etag="", has_tail=False):
-        self.size = size
-        self.offset = offset
-        self.etag = etag
-        self.has_tail = has_tail
-        self._tail = tail
-        self._tail_first = not offset
-        self._tries = 0
-        self.restarts = 0
-        self._with_range = True
 
-    @property
-    def wants_tail(self):
-        return self._tail_first and not self.has_tail
+def answer(asked, response):
+    """What to do after the head of an answer (`status`, `fields`, `length`): TAKE its body, which
+    is the tail if that is wanted, else goes on at `offset`; or as happened()."""
+    etag = response.fields.get(b"etag", b"")
+    event = _judge(asked, response, etag)
+    if event == WHOLE:
+        asked.tail_first = False
+        if asked.offset or (asked.etag and etag != asked.etag.encode()):
+            asked.start_over()
+            _count(asked, event)
+    behaviour = happened(asked, event)
+    if behaviour == TAKE:
+        asked.etag = "" if len(etag) > _MAX_ETAG_BYTES else str(etag, "utf-8")
+    return behaviour
 
-    def fields(self):
-        """The header fields (pairs of str) of the next request."""
-        if not self._with_range:
-            return ()
-        if self.wants_tail:
-            return (("Range", "bytes=-%d" % self._tail),)
-        last = str(self.size - self._tail - 1) if self.has_tail else ""
-        wanted = ("Range", "bytes=%d-%s" % (self.offset, last))
-        # A weak mark does not vouch for the bytes, so no server compares it.
-        if not self.etag or self.etag.startswith("W/"):
-            return (wanted,)
-        return wanted, ("If-Range", self.etag)
 
-    def answer(self, status, fields, length):
-        """What to do after the head of an answer: TAKE its body, which is the tail if that is
-        wanted, else goes on at `offset`; or as happened()."""
-        etag = fields.get(b"etag", b"")
-        event = self._judge(status, fields, length, etag)
-        if event == WHOLE:
-            self._tail_first = False
-            if self.offset or (self.etag and etag != self.etag.encode()):
-                self._start_over()
-                self._count(event)
-        behaviour = self.happened(event)
-        if behaviour == TAKE:
-            self.etag = "" if len(etag) > _MAX_ETAG_BYTES else str(etag, "utf-8")
-        return behaviour
+def happened(asked, event):
+    """What to do after an event. Raises UpdateError when it was once too often."""
+    behaviour = BEHAVIOUR[event][0]
+    if behaviour == ASK:
+        asked.start_over()
+        if event == CHANGED:
+            asked.tail_first = True
+        else:  # it is the Range that is bad
+            asked.tail_first = asked.with_range = False
+    if behaviour != TAKE:
+        _count(asked, event)
+    return behaviour
 
-    def happened(self, event):
-        """What to do after an event. Raises UpdateError when it was once too often."""
-        behaviour = BEHAVIOUR[event][0]
-        if behaviour == ASK:
-            self._start_over()
-            if event == CHANGED:
-                self._tail_first = True
-            else:  # it is the Range that is bad
-                self._tail_first = self._with_range = False
-        if behaviour != TAKE:
-            self._count(event)
-        return behaviour
 
-    def failed(self, error):
-        """The same for a LinkError."""
-        is_broken = isinstance(error, ProtocolError) or error.phase == "tls"
-        return self.happened(BROKEN if is_broken else CUT_OFF)
+def failed(asked, error):
+    """The same for a LinkError. Raises it when it is none of the server's: code to connect that
+    cannot be loaded, which no other try would change."""
+    if error.code == NO_CODE:
+        raise error
+    is_broken = isinstance(error, ProtocolError) or error.phase == "tls"
+    return happened(asked, BROKEN if is_broken else CUT_OFF)
 
-    def came_to(self, offset):
-        """So many bytes from the beginning are here now."""
-        if offset > self.offset:
-            self.offset = offset
-            self._tries = 0
 
-    def _start_over(self):
-        self.restarts += 1
-        self.offset = 0
-        self.etag = ""
-        self.has_tail = False
+def _count(asked, event):
+    asked.tries += 1
+    behaviour, code, reason = BEHAVIOUR[event]
+    if behaviour == GIVE_UP or asked.tries > _MAX_TRIES or asked.restarts > _MAX_RESTARTS:
+        raise UpdateError(reason, None, code)
 
-    def _count(self, event):
-        self._tries += 1
-        behaviour, code, reason = BEHAVIOUR[event]
-        if behaviour == GIVE_UP or self._tries > _MAX_TRIES or self.restarts > _MAX_RESTARTS:
-            raise UpdateError(reason, None, code)
 
-    def _judge(self, status, fields, length, etag):
-        if status == 206:
-            first, last, size = _content_range(fields.get(b"content-range", b""))
-            if size not in (None, self.size):
-                return WRONG_SIZE
-            wanted = self.size - self._tail if self.wants_tail else self.offset
-            if first != wanted or not first <= last < self.size:
-                return WRONG_RANGE
-            if length not in (None, last - first + 1):
-                return WRONG_RANGE
-            return CHANGED if self.etag and etag and etag != self.etag.encode() else PART
-        if status == 200:
-            return WHOLE if length in (None, self.size) else WRONG_SIZE
-        if status == 416:
-            return BEYOND
-        if status == 403:
-            return FORBIDDEN
-        if status in (404, 410):
-            return ABSENT
-        return BUSY if status in (408, 429) or status >= 500 else REFUSED
+def _judge(asked, response, etag):
+    status = response.status
+    length = response.length
+    if status == 206:
+        first, last, size = _content_range(response.fields.get(b"content-range", b""))
+        if size not in (None, asked.size):
+            return WRONG_SIZE
+        wanted = asked.size - asked.tail if asked.wants_tail else asked.offset
+        if first != wanted or not first <= last < asked.size:
+            return WRONG_RANGE
+        if length not in (None, last - first + 1):
+            return WRONG_RANGE
+        return CHANGED if asked.etag and etag and etag != asked.etag.encode() else PART
+    if status == 200:
+        return WHOLE if length in (None, asked.size) else WRONG_SIZE
+    if status == 416:
+        return BEYOND
+    if status == 403:
+        return FORBIDDEN
+    if status in (404, 410):
+        return ABSENT
+    return BUSY if status in (408, 429) or status >= 500 else REFUSED
 
 
 def _content_range(value):

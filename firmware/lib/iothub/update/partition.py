@@ -1,7 +1,6 @@
 """An application of the ESP32 that is written into its next OTA partition."""
 
 from iothub.compat import const
-from iothub.update.image import HEAD_BYTES, chip_of
 
 _BLOCK_BYTES = const(4096)
 _ERASE = const(6)  # ioctl
@@ -28,10 +27,3 @@ class PartitionTarget:
 
     def close(self):
         """The target is not used any more."""
-
-
-def chip_of_partition(partition):
-    """The chip whose application lies in `partition` (see image.chip_of)."""
-    head = bytearray(HEAD_BYTES)
-    partition.readblocks(0, head, 0)
-    return chip_of(head)

@@ -34,10 +34,10 @@ class Record:
         self.crc = crc
         self.stage = stage
 
-    def is_of(self, job):
-        """Whether it is of the file of that services.ota.Job, and not of one that was issued
+    def is_of(self, update):
+        """Whether it is of the file of that ota_update.Update, and not of one that was issued
         anew under the same version."""
-        return (self.version, self.md5, self.size) == (job.version, job.md5, job.size)
+        return (self.version, self.md5, self.size) == (update.version, update.md5, update.size)
 
     def packed(self):
         packed = struct.pack(
@@ -54,7 +54,3 @@ def load(journal):
     _, stage, md5, size, offset, crc = struct.unpack_from(_LAYOUT, packed)
     etag, target, version = str(packed[_LAYOUT_BYTES:], "utf-8").split("\n", 2)
     return Record(version, md5, size, etag, target, offset, crc, stage)
-
-
-def forget(journal):
-    journal.save(b"")
