@@ -98,8 +98,10 @@ class Driver:
         pass
 
     def spawn(self, coroutine):
-        self.tasks.append(Task(coroutine))
-        return self.tasks[-1]
+        task = Task(coroutine)
+        if not task.done or task.error is not None:  # else it is over already
+            self.tasks.append(task)
+        return task
 
     def report(self, error):
         self.reports.append(error)

@@ -16,7 +16,7 @@ from iothub.signing import SHA256
 from host_tests.unit.iothub import service_driver
 from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.no_code import ERRORS, MISSING, NoCode
-from host_tests.unit.iothub.service_driver import IDENTITY
+from host_tests.unit.iothub.service_driver import IDENTITY, pause
 from host_tests.unit.iothub.state_table import steps
 
 # For each state of a sub-device those that may follow.
@@ -571,22 +571,35 @@ def test_search_devices():
     assert seen == [1, 0]
 
 
-def test_coroutines_are_handed_on_to_the_session():
+def test_coroutines_of_handlers_are_awaited():
     gateway, driver, _ = _gateway()
+    heard: list = []
 
     async def handler(*arguments):
-        pass
+        await pause()
+        heard.append(arguments)
 
     gateway.on_change(handler)
     gateway.on_search(handler)
-    for coroutine in (
-        _say(gateway, "change", status=1, devices=[]),
-        _say(gateway, "search_devices", status=1),
-        _say(gateway, "unbind_all"),
-    ):
-        assert hasattr(coroutine, "send")
-        coroutine.close()
-    assert len(driver.sent) == 3
+    _say(gateway, "change", status=1, devices=[])
+    _say(gateway, "search_devices", status=1)
+    _say(gateway, "unbind_all")
+    assert len(driver.sent) == 3 and not heard
+    driver.run()
+    assert heard == [(True, []), (1,), (False, [])]
+
+
+def test_while_something_is_asked_for_the_session_awaits_them():
+    gateway, driver, (sub,) = _gateway(1)
+
+    async def handler(status):
+        pass
+
+    gateway.on_search(handler)
+    driver.spawn(gateway.online(sub))
+    coroutine = _say(gateway, "search_devices", status=1)
+    assert hasattr(coroutine, "send")
+    coroutine.close()
 
 
 def test_nonsense_is_counted_and_changes_nothing():
@@ -713,7 +726,8 @@ def test_an_operation_without_the_code_does_nothing():
                 gateway.describe(),
             ):
                 assert driver.spawn(operation).error is error
-            assert raises(type(error), _say, gateway, "change", status=1, devices=[]) is error
+            _say(gateway, "change", status=1, devices=[])
+            assert driver.reports == [error]
         assert not driver.sent and sub.is_online and not gateway._requests
         task = driver.spawn(gateway.offline(sub))
         _answer(gateway, driver.take()[0])

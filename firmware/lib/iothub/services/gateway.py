@@ -181,14 +181,22 @@ class Gateway(Service):
 
     def received(self, topic, payload):
         message = self._message(payload)
-        if message is None:
-            return None
+        if message is not None:
+            if self._code is not None:  # while something is asked for
+                return self._code.received(self, message)
+            # Loading takes more of the stack than is left here.
+            self._driver.spawn(self._take(message))
+        return None
+
+    async def _take(self, message):
         try:
-            # While something is asked for, the code is there. If not, the session tells why.
-            return self._load().received(self, message)
-        finally:
+            result = self._load().received(self, message)
             if not self._running:
                 self._code = None
+            if hasattr(result, "send"):  # a handler's coroutine
+                await result
+        except Exception as e:
+            self._driver.report(e)
 
     # The code of operations
 

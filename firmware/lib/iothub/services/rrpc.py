@@ -45,12 +45,24 @@ class Rrpc(Service):
         return handler
 
     def received(self, topic, payload):
+        process_id = topic[self._id_at :]
         if self._code is None:
-            # If there is none, the session tells why, and the call is not answered.
-            self._code = for_now("iothub.services.rrpc_calls")
-        self._driver.keep_time()
-        self._quiet_ms = 0
-        self._code.received(self, topic[self._id_at :], payload)
+            # Loading takes more of the stack than is left here.
+            self._driver.spawn(self._take(process_id, payload))
+        else:
+            self._quiet_ms = 0
+            self._driver.keep_time()
+            self._code.received(self, process_id, payload)
+
+    async def _take(self, process_id, payload):
+        try:
+            if self._code is None:
+                self._code = for_now("iothub.services.rrpc_calls")
+            self._quiet_ms = 0
+            self._driver.keep_time()
+            self._code.received(self, process_id, payload)
+        except Exception as e:
+            self._driver.report(e)
 
     def advance(self, elapsed_ms):
         if self._code is not None:

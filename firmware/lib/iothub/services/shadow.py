@@ -116,12 +116,11 @@ class Shadow(Service):
             self._handled = dict(self._applying or {})
             for update in self._updates:
                 self._handled.update(update.clears)
-            if self._can_exchange():
-                self._code.begin(self)
-            else:
-                self._pause()
+            self.is_connected = True
+            self._driver.spawn(self._begin())
 
     def closed(self):
+        self.is_connected = False
         self.state = OFFLINE
         if self._running is not None:
             self._requests.remove(self._running)
@@ -142,7 +141,22 @@ class Shadow(Service):
 
     def received(self, topic, payload):
         message = self._message(payload)
-        if message is not None and self._can_exchange():
+        if self._code is not None and message is not None:
+            self._code.received(self, message)
+        elif message is not None:
+            self._driver.spawn(self._take(message))
+
+    # Loading takes more of the stack than is left where the session calls
+
+    async def _begin(self):
+        if self.is_connected and self.state == OFFLINE:
+            if self._can_exchange():
+                self._code.begin(self)
+            else:
+                self._pause()
+
+    async def _take(self, message):
+        if self._can_exchange():
             self._code.received(self, message)
 
     # For shadow_exchange.py, too
