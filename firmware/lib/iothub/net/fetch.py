@@ -10,7 +10,7 @@ from iothub.errors import DeadlineError, LinkError, StorageError, UpdateError
 from iothub.loading import for_now, let_go
 from iothub.mqtt.backoff import Backoff
 from iothub.timeouts import OTA_URL_MS
-from iothub.update.asked import Asked
+from iothub.update.asked import WANTED, Asked
 from iothub.update.download import RENEW, RETRY, TAKE
 from iothub.update.image import HEAD_BYTES, TRAILER_BYTES
 
@@ -148,16 +148,15 @@ class _Source:
     async def ask(self, url, asked):
         """What to do after the answer to the next request, redirects followed: download.TAKE its
         body, and so on. Raises LinkError, its kinds, BadInput, UpdateError."""
-        download = for_now("iothub.update.download")
-        fields = download.fields(asked)
+        fields = for_now("iothub.update.download").fields(asked)
         client = self.client
         if client is not None and client.is_reusable():
-            await client.request("GET", client.path, fields, None, download.WANTED)
+            await client.request("GET", client.path, fields, None, WANTED)
         else:
             follow = for_now("iothub.net.follow")
-            client = await follow.for_device(self._device, url, fields, download.WANTED)
+            client = await follow.for_device(self._device, url, fields, WANTED)
             self.client = client
-        return download.answer(asked, client.response)
+        return for_now("iothub.update.download").answer(asked, client.response)
 
     def close(self):
         if self.client is not None:

@@ -1,5 +1,7 @@
 """What a file server is asked for; what its answers mean says download.py."""
 
+WANTED = (b"content-range", b"etag")  # the fields of an answer that are looked at
+
 
 class Asked:
     """One file of `size` bytes. Who keeps what comes says came_to(), and sets `has_tail`: the last

@@ -45,7 +45,6 @@ BEHAVIOUR = (
 _MAX_TRIES = const(10)  # in a row, without a byte of the file
 _MAX_RESTARTS = const(8)  # from the beginning: each wears the flash
 _MAX_ETAG_BYTES = const(128)  # a longer one is not kept
-WANTED = (b"content-range", b"etag")  # the fields of an answer that are looked at
 
 
 def fields(asked):
