@@ -112,6 +112,7 @@ def advance(shadow, elapsed_ms):
         if shadow._applying_ms >= SHADOW_HANDLER_MS:
             shadow._applying = None
             shadow._task.cancel()
+            shadow._task = None
             shadow._driver.report(IoTHubError("a handler for desired takes too long", "shadow"))
     if shadow.state != OFFLINE:
         for request in list(shadow._requests):
@@ -417,6 +418,7 @@ async def _run_handlers(shadow, wanted):
             shadow._driver.report(e)
     if shadow._applying is wanted:  # else it was late, and given up
         shadow._applying = None
+        shadow._task = None  # it would hold this module
         try:
             if clears:
                 _add(shadow, changes, clears, _MAX_UPDATES + 1)  # always one for this
