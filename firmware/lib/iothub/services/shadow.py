@@ -116,11 +116,11 @@ class Shadow(Service):
             self._handled = dict(self._applying or {})
             for update in self._updates:
                 self._handled.update(update.clears)
-            self.is_connected = True
+            super().connected()
             self._driver.spawn(self._begin())
 
     def closed(self):
-        self.is_connected = False
+        super().closed()
         self.state = OFFLINE
         if self._running is not None:
             self._requests.remove(self._running)
