@@ -12,15 +12,20 @@ import sys
 from binascii import crc32
 from time import ticks_diff, ticks_us
 
-from iothub import Device
-from iothub.codec.url import split_url
-from iothub.net.fetch import fetch
-from iothub.port.tree import Tree
-from iothub.services.ota_update import Update
-from iothub.update import checks
-from iothub.update.download_file import FileTarget
-from iothub.update.resume import Record
-from iothub.update.writer import Writer
+from iothub import loading
+
+# What is loaded for a moment stays loaded: from sources it would be compiled in each round.
+loading.let_go = lambda name: None
+
+from iothub import Device  # noqa: E402
+from iothub.codec.url import split_url  # noqa: E402
+from iothub.net.fetch import fetch  # noqa: E402
+from iothub.port.tree import Tree  # noqa: E402
+from iothub.services.ota_update import Update  # noqa: E402
+from iothub.update import checks  # noqa: E402
+from iothub.update.download_file import FileTarget  # noqa: E402
+from iothub.update.resume import Record  # noqa: E402
+from iothub.update.writer import Writer  # noqa: E402
 
 _TICK_MS = 100
 _BLOCK_BYTES = 4096
