@@ -15,17 +15,16 @@ def load(name):
     try:
         return __import__(name, None, None, (name,))
     except (ImportError, ValueError) as e:
-        if isinstance(e, ValueError) and ".mpy" not in str(e):
-            raise
-        # In words that need not be loaded themselves (tools/compact/texts.py).
-        raise LinkError(name + ": " + str(e), None, NO_CODE)
+        raise _not_loaded(name, e)
 
 
 def for_now(name):
     """The module `name` of the library, which stays in memory as long as the caller, or code of
     it that runs, holds it. Raises what load() does."""
-    try:
-        return load(name)
+    try:  # not load(): an RP2040's stack has room for some 20 calls, and an import takes 8
+        return __import__(name, None, None, (name,))
+    except (ImportError, ValueError) as e:
+        raise _not_loaded(name, e)
     finally:
         let_go(name)
 
@@ -37,3 +36,10 @@ def let_go(name):
     sys.modules.pop(name, None)
     package, _, attribute = name.rpartition(".")
     sys.modules[package].__dict__.pop(attribute, None)
+
+
+def _not_loaded(name, error):
+    if isinstance(error, ValueError) and ".mpy" not in str(error):
+        return error
+    # In words that need not be loaded themselves (tools/compact/texts.py).
+    return LinkError(name + ": " + str(error), None, NO_CODE)

@@ -17,13 +17,18 @@ let_go("iothub.services.ntp")
 async def ask(device):
     """Takes the answer, if one comes in time. Raises NotConnected and its kind."""
     ntp = Ntp(ticks_diff)
+    set_rtc = port.set_rtc  # its code: where the answer comes, the stack has no room to load it
+    let_go("iothub.port.rtc")
 
     def hear(payload, ticks):
         unix_ms = ntp.answer(payload, ticks)
         if unix_ms is not None:
             device.clock.set(unix_ms, ticks, (ntp.round_trip_ms + 1) // 2)
             device._distrust_clock = False
-            _pass_on(device, device.clock.now_s())
+            now_s = device.clock.now_s()
+            set_rtc(now_s)
+            if device._time_journal is not None:
+                device._time_journal.save(now_s.to_bytes(4, "big"))
             device.tell(CLOCK_SET, unix_ms)
 
     device._hear_time = hear
@@ -33,13 +38,6 @@ async def ask(device):
         await asyncio.sleep_ms(TIME_ANSWER_MS)
     finally:
         device._hear_time = None
-
-
-def _pass_on(device, now_s):
-    port.set_rtc(now_s)
-    let_go("iothub.port.rtc")
-    if device._time_journal is not None:
-        device._time_journal.save(now_s.to_bytes(4, "big"))
 
 
 def login_expiry_s(device):
