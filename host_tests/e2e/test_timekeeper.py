@@ -21,7 +21,7 @@ LOADING = {"ImportError": ImportError, "ValueError": ValueError, "MemoryError": 
 
 class Module:
     def __getattr__(self, name):
-        raise LOADING[WRONG](name)
+        raise LOADING[WRONG]("incompatible .mpy file: " + name)
 
 def publish_nowait(topic, payload, qos=0):
     asked.append(topic)
