@@ -75,7 +75,7 @@ class DeadlineError(LinkError):
 
 
 class TlsError(LinkError):
-    """The TLS handshake failed; `code` tells how (the constants of net/tls.py)."""
+    """The TLS handshake failed; `code` tells how (the constants of net/tls_errors.py)."""
 
     phase = "tls"
 
