@@ -27,7 +27,7 @@ class Place:
 
 async def fails(ota, told):
     ota.received(b"", json.dumps(UPDATE).encode())
-    while ota.state != service.FAIL:
+    while not told or ota.state != service.FAIL:
         await asyncio.sleep_ms(1)
     await asyncio.sleep_ms(1)
     left = [name for name in LOADED if name in sys.modules]

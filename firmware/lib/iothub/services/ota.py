@@ -53,6 +53,9 @@ class Ota(Service):
             self.report_version()
 
     def received(self, topic, payload):
+        self._driver.spawn(self._take(payload))  # where the stack is shallow: code is loaded
+
+    async def _take(self, payload):
         for_now("iothub.services.ota_messages").take(self, payload)
 
     # What the application says
