@@ -4,6 +4,7 @@ net/updates.py when there is one, for as long as that takes (iothub.loading)."""
 import asyncio
 from time import ticks_diff, ticks_ms
 
+from iothub.errors import IoTHubError
 from iothub.loading import let_go
 from iothub.mqtt.engine import ONLINE_AGAIN
 from iothub.net.session import OFFLINE
@@ -56,4 +57,14 @@ class Judge:
             if good is False:
                 trial.refused("the application's check failed")
             else:
-                trial.checked()
+                await self._confirm()
+
+    async def _confirm(self):
+        """A flash that is full, or a heap, is no fault of the version as long as there is time."""
+        while not self._trial.failure:
+            try:
+                self._trial.checked()
+                return
+            except (IoTHubError, MemoryError) as e:
+                self._device.services.report(e)
+                await asyncio.sleep_ms(TICK_MS)
