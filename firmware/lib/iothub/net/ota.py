@@ -28,8 +28,7 @@ from iothub.update.resume import LOADING
 
 class DeviceOta(Ota):
     """`bytes_per_s` limits a download; 0 is no limit. `records` counts those that were written.
-    The rest is for net/stages.py
-    and net/outcome.py."""
+    The rest is for net/stages.py and net/outcome.py."""
 
     bytes_per_s = 0
     records = 0
