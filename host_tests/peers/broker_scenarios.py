@@ -150,11 +150,12 @@ def keepalive_is_enforced(server: Server) -> Any:
         for _ in range(12):
             time.sleep(0.25)
             alive = alive and second.is_open()
-        closed = first.wait_closed(timeout_s=4)
+        closed = first.wait_closed(timeout_s=6)
         took_s = time.monotonic() - started
-        # 1.5 times 2 s; mosquitto looks once a second, and not sooner than it must.
+        # 1.5 times 2 s; mosquitto looks once a second, not sooner than it must, and on a busy
+        # machine later.
         return (
-            "closed in time" if closed and 2.9 <= took_s <= 6 else f"{closed} after {took_s} s",
+            "closed in time" if closed and 2.9 <= took_s <= 8 else f"{closed} after {took_s} s",
             "alive with pings" if alive else "dropped despite pings",
         )
 
