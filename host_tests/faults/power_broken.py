@@ -46,10 +46,10 @@ class ForgetsWhatIsTaken(FlashQueue):
 class MarksTooFar(FlashQueue):
     """Notes the next message to take as the oldest unsettled one."""
 
-    def _forget(self, entry):
+    def _save_mark(self):
         taken = self._taken
         self._taken = []
-        FlashQueue._forget(self, entry)
+        FlashQueue._save_mark(self)
         self._taken = taken
 
 

@@ -6,9 +6,7 @@ from iothub.store.flash_queue import FlashQueue
 
 from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.memory_storage import MemoryStorage
-from host_tests.unit.iothub.no_code import ERRORS, NoCode
 
-CODE = "iothub.store.flash_upkeep"
 FIRST_ID = 32768
 
 
@@ -330,35 +328,6 @@ def test_messages_that_vanish_while_it_runs_are_counted_and_stop_nothing():
         assert len(queue) == queue.unsettled == 0
         # The accounts hold: it takes as much as at first.
         queue.put(b"t", bytes(65536 - 11 - 2))
-
-
-def test_without_the_code_of_upkeep_nothing_is_lost():
-    for error in ERRORS:
-        storage = MemoryStorage()
-        queue = _filled(storage, 100)
-        with NoCode(CODE, error):
-            assert raises(type(error), FlashQueue, storage) is error
-            for _ in range(40):  # no place is marked
-                queue.settle(queue.take())
-        assert _numbers(_take_all(FlashQueue(storage))) == list(range(100))
-        for _ in range(16):
-            queue.settle(queue.take())
-        assert _numbers(_take_all(FlashQueue(storage))) == list(range(48, 100))
-
-
-def test_without_the_code_of_upkeep_damage_waits():
-    storage = MemoryStorage()
-    queue = FlashQueue(storage, segment_bytes=64)
-    for number in range(10):
-        queue.put(b"topic", b"%d" % number)
-    storage.files.pop(_segments(storage)[0])
-    with NoCode(CODE):
-        assert queue.peek() is None and queue.corrupt == 0 and len(queue) == 10
-        queue.put(b"topic", b"10")
-    found = []
-    while queue.peek() is not None:
-        found.append(int(bytes(queue.take().payload)))
-    assert queue.corrupt == 1 and found == list(range(found[0], 11)) and 0 < found[0] < 10
 
 
 def test_two_messages_with_one_id_are_never_out_together():

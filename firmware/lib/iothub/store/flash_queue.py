@@ -10,7 +10,7 @@ import struct
 from binascii import crc32
 
 from iothub.compat import const
-from iothub.errors import IoTHubError, QueueFull, StorageError
+from iothub.errors import QueueFull, StorageError
 from iothub.loading import for_now
 from iothub.store.journal import Journal
 from iothub.store.queue import Entry, RamQueue
@@ -34,13 +34,12 @@ _SETTLED_PER_MARK = const(16)
 _READ_BYTES = const(256)
 
 # A segment in RAM is a list: the file's number (it only grows), the offset of the next record to
-# be taken, the end of the records, and how many of them are unsettled. flash_upkeep.py makes
-# those of an earlier run. It is loaded for that, for damage, and for each mark, which takes less
-# time than the 16 messages before it: these were written and read.
-NUMBER = const(0)
-NEXT = const(1)
-END = const(2)
-UNSETTLED = const(3)
+# be taken, the end of the records, and how many of them are unsettled. flash_recovery.py makes
+# those of an earlier run, which has to be done once, at the start.
+_NUMBER = const(0)
+_NEXT = const(1)
+_END = const(2)
+_UNSETTLED = const(3)
 
 _NO_SPACE_LEFT = const(28)
 
@@ -85,7 +84,7 @@ class FlashQueue(RamQueue):
         self._settled = 0  # since the last mark
         self._mark = Journal(storage, name + ".mark")
         self.corrupt = 0
-        for_now("iothub.store.flash_upkeep").recover(self)
+        for_now("iothub.store.flash_recovery").recover(self)
 
     def peek(self):
         """The oldest entry that was not taken yet; or None, also while an entry with the same
@@ -100,13 +99,10 @@ class FlashQueue(RamQueue):
     def _oldest(self):
         if self._next is None:
             for segment in self._segments[:]:
-                if segment[NEXT] < segment[END]:
+                if segment[_NEXT] < segment[_END]:
                     entry = self._read(segment)
                     if entry is None:
-                        try:
-                            for_now("iothub.store.flash_upkeep").lose(self, segment)
-                        except (IoTHubError, MemoryError):
-                            break  # it is found again
+                        self._lose(segment)
                         continue
                     if self._recovered:
                         entry.dup = True
@@ -119,21 +115,21 @@ class FlashQueue(RamQueue):
     def _read(self, segment):
         """The next entry of the segment, or None when no whole record is there."""
         read = self._storage.read
-        file = self._file(segment[NUMBER])
-        offset = segment[NEXT]
+        file = self._file(segment[_NUMBER])
+        offset = segment[_NEXT]
         content = read(file, offset, _READ_BYTES)
         if content is not None and len(content) >= _HEADER_BYTES:
             size_bytes = _HEADER_BYTES + sum(struct.unpack_from(">HH", content, _SIZES_AT))
-            if _READ_BYTES < size_bytes <= segment[END] - offset:
+            if _READ_BYTES < size_bytes <= segment[_END] - offset:
                 content = read(file, offset, size_bytes)
-        entry = parse(content, 0, segment[NUMBER])
+        entry = parse(content, 0, segment[_NUMBER])
         if entry is not None:
             entry.segment = segment
             entry.offset = offset
         return entry
 
     def _advance(self, entry):
-        entry.segment[NEXT] += entry.size_bytes
+        entry.segment[_NEXT] += entry.size_bytes
         self._next = None
         if self._recovered:
             self._recovered -= 1
@@ -149,21 +145,21 @@ class FlashQueue(RamQueue):
         record[body:] = payload
         flags = _VERSION | _RETAIN if retain else _VERSION
         struct.pack_into(_HEADER, record, 0, 0, flags, packet_id, len(topic), len(payload))
-        struct.pack_into(">I", record, 0, crc32(memoryview(record)[4:], segment[NUMBER]))
+        struct.pack_into(">I", record, 0, crc32(memoryview(record)[4:], segment[_NUMBER]))
         self.writes += 1
         try:
-            self._storage.append(self._file(segment[NUMBER]), record)
+            self._storage.append(self._file(segment[_NUMBER]), record)
         except OSError as e:
-            if not segment[END]:
+            if not segment[_END]:
                 self._remove(segment)
             if e.errno == _NO_SPACE_LEFT:
                 raise QueueFull("the flash is full", None, _NO_SPACE_LEFT)
             raise StorageError("cannot store a message", None, e.errno)
-        if not segment[END]:
+        if not segment[_END]:
             self._segments.append(segment)
             self._growing = True
-        segment[END] += size_bytes
-        segment[UNSETTLED] += 1
+        segment[_END] += size_bytes
+        segment[_UNSETTLED] += 1
         self._last_id = packet_id
         if token is not None:
             self._tokens[packet_id] = token
@@ -173,9 +169,9 @@ class FlashQueue(RamQueue):
         longer than what we know of: a write that failed left something there."""
         if self._growing:
             segment = self._segments[-1]
-            end = segment[END]
+            end = segment[_END]
             if end + size_bytes <= self._segment_bytes:
-                if self._storage.size(self._file(segment[NUMBER])) == end:
+                if self._storage.size(self._file(segment[_NUMBER])) == end:
                     return segment
         self._growing = False
         self._last_number += 1
@@ -184,16 +180,12 @@ class FlashQueue(RamQueue):
     def _forget(self, entry):
         super()._forget(entry)
         segment = entry.segment
-        segment[UNSETTLED] -= 1
+        segment[_UNSETTLED] -= 1
         self._settled += 1
-        if not segment[UNSETTLED]:
+        if not segment[_UNSETTLED]:
             self._drop_segment(segment)
         elif self._settled >= _SETTLED_PER_MARK:
-            self._settled = 0
-            try:
-                for_now("iothub.store.flash_upkeep").save_mark(self)
-            except (IoTHubError, MemoryError):
-                pass  # then more come again
+            self._save_mark()
 
     def _drop_segment(self, segment):
         if segment is self._segments[-1]:
@@ -202,6 +194,41 @@ class FlashQueue(RamQueue):
         self._remove(segment)
         self._settled = 0
 
+    def _save_mark(self):
+        """Notes where the oldest unsettled message is. If that fails, more come again."""
+        self._settled = 0
+        if self._taken:
+            segment = self._taken[0].segment
+            offset = self._taken[0].offset
+        else:
+            for segment in self._segments:
+                offset = segment[_NEXT]
+                if offset < segment[_END]:
+                    break
+        place = struct.pack(">II", segment[_NUMBER], offset)
+        if place != self._marked:
+            self._marked = place
+            self.writes += 1
+            try:
+                self._mark.save(place)
+            except StorageError:
+                pass
+
+    def _lose(self, segment):
+        """What waits in the segment was whole when it was put, or at the start, and is no more."""
+        self.corrupt += 1
+        lost = segment[_UNSETTLED]
+        for entry in self._taken:
+            if entry.segment is segment:
+                lost -= 1
+        self._bytes -= segment[_END] - segment[_NEXT]
+        self.unsettled -= lost
+        self._recovered = max(0, self._recovered - lost)
+        segment[_NEXT] = segment[_END]
+        segment[_UNSETTLED] -= lost
+        if not segment[_UNSETTLED]:
+            self._drop_segment(segment)
+
     def _file(self, number):
         return "%s%08x" % (self._prefix, number)
 
@@ -209,7 +236,7 @@ class FlashQueue(RamQueue):
         """A file that cannot be removed comes again after the next start, no more."""
         self.writes += 1
         try:
-            self._storage.remove(self._file(segment[NUMBER]))
+            self._storage.remove(self._file(segment[_NUMBER]))
         except OSError:
             pass
 

@@ -1,9 +1,8 @@
-"""What a FlashQueue does seldom: it takes up what an earlier run left, notes how far it is, and
-gives up what cannot be read any more."""
+"""Takes up the messages that an earlier run left in a FlashQueue's segments."""
 
 import struct
 
-from iothub.store.flash_queue import END, MAX_RECORD_BYTES, NEXT, NUMBER, UNSETTLED, parse
+from iothub.store.flash_queue import MAX_RECORD_BYTES, parse
 
 
 def recover(queue):
@@ -50,37 +49,4 @@ def _scan(queue, number, start):
     segment = [number, start, end, unsettled]
     queue._segments.append(segment)
     if not unsettled:
-        queue._drop_segment(segment)
-
-
-def save_mark(queue):
-    """Notes where the oldest unsettled message is. Raises StorageError."""
-    if queue._taken:
-        segment = queue._taken[0].segment
-        offset = queue._taken[0].offset
-    else:
-        for segment in queue._segments:
-            offset = segment[NEXT]
-            if offset < segment[END]:
-                break
-    place = struct.pack(">II", segment[NUMBER], offset)
-    if place != queue._marked:
-        queue._marked = place
-        queue.writes += 1
-        queue._mark.save(place)
-
-
-def lose(queue, segment):
-    """What waits in the segment was whole when it was put, or at the start, and is no more."""
-    queue.corrupt += 1
-    lost = segment[UNSETTLED]
-    for entry in queue._taken:
-        if entry.segment is segment:
-            lost -= 1
-    queue._bytes -= segment[END] - segment[NEXT]
-    queue.unsettled -= lost
-    queue._recovered = max(0, queue._recovered - lost)
-    segment[NEXT] = segment[END]
-    segment[UNSETTLED] -= lost
-    if not segment[UNSETTLED]:
         queue._drop_segment(segment)
