@@ -17,7 +17,7 @@ from host_tests.target.closed_board import Console
 from host_tests.target.test_slots import compiled
 from tools.boards.description import read_board
 from tools.demo.cloud import Cloud
-from tools.emulated.flash import make_flash
+from tools.emulated.flash import configuration, make_flash
 from tools.hub.app import Hub
 from tools.hub.config import LOOPBACK, HubConfig
 from tools.ota.pack import application_files, compiled_firmware
@@ -88,17 +88,9 @@ async def board(folder: Path) -> AsyncIterator[tuple[Cloud, str, int]]:
         cloud = await stack.enter_async_context(Cloud(hub.api_port))
         product = (await cloud.post("/products", {"name": "background"}))["product_id"]
         created = await cloud.post(f"/products/{product}/devices", {"name": "pico-w"})
-        configuration = {
-            "product_id": product,
-            "device_name": "pico-w",
-            "device_secret": created["device_secret"],
-            "host": LOOPBACK,
-            "port": hub.mqtt_port,
-            "transport": "tcp",
-            "network": {"ssid": "uart0"},
-        }
+        device = configuration(product, "pico-w", created["device_secret"], hub.mqtt_port)
         firmware = application_files(compiled_firmware(read_board("pico_w")), None)
-        files = read_flash_image(make_flash(configuration))
+        files = read_flash_image(make_flash(device))
         programs = {MAIN: compiled(PROGRAM), "aiorepl.mpy": compiled(aiorepl())}
         files["/slots/a"] = slot_file(firmware | programs)
         flash = folder / "flash.bin"

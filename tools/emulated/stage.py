@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.demo.cloud import Cloud
-from tools.emulated.flash import make_flash
+from tools.emulated.flash import configuration, make_flash
 from tools.hub.app import Hub
 from tools.hub.config import LOOPBACK, HubConfig
 from tools.pico.board import START_TIMEOUT_S
@@ -36,20 +36,8 @@ async def stage() -> AsyncIterator[Stage]:
         product = (await cloud.post("/products", {"name": "pico"}))["product_id"]
         created = await cloud.post(f"/products/{product}/devices", {"name": "pico-w"})
         flash = folder / "flash.bin"
-        flash.write_bytes(
-            make_flash(
-                {
-                    "product_id": product,
-                    "device_name": "pico-w",
-                    "device_secret": created["device_secret"],
-                    "host": LOOPBACK,
-                    "port": hub.mqtt_port,
-                    "transport": "tcp",
-                    "network": {"ssid": "uart0"},
-                    "app": {"interval_ms": INTERVAL_MS},
-                }
-            )
-        )
+        wired = configuration(product, "pico-w", created["device_secret"], hub.mqtt_port)
+        flash.write_bytes(make_flash({**wired, "app": {"interval_ms": INTERVAL_MS}}))
         arguments = [str(stock_image()), "--flash", str(flash)]
         emulator = EmulatorProcess([*arguments, "--uart0", f"{LOOPBACK}:{hub.mqtt_port}"])
         stack.callback(emulator.stop)
