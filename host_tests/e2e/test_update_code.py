@@ -66,3 +66,28 @@ def test_an_update_whose_code_is_missing_fails_and_the_next_one_loads_it(tmp_pat
     assert "is not https" in refused[0]
     for _, left, is_over, is_forgotten in (lost, refused):
         assert left == [] and is_over and is_forgotten
+
+
+UNHEARD = (
+    PROGRAM.partition("async def fails")[0]
+    + """
+async def main():
+    told = []
+    device = Device(Config(json.loads(config)), lambda what, detail: told.append(detail))
+    device.ota.start("0.1", Place())
+    os.remove(folder + "/iothub/" + path + ".py")
+    device.ota.received(b"", json.dumps(UPDATE).encode())
+    while not told:
+        await asyncio.sleep_ms(1)
+    print(json.dumps([str(told[0]), device.ota.state]))
+
+asyncio.run(asyncio.wait_for(main(), 10))
+"""
+)
+
+
+def test_a_message_whose_code_is_missing_is_told(tmp_path):
+    shutil.copytree(ROOT / "firmware/lib/iothub", tmp_path / "iothub")
+    path = "services/ota_messages"
+    reason, state = run_text(UNHEARD, tmp_path, json.dumps(CONFIG), str(tmp_path), path)
+    assert "iothub.services.ota_messages" in reason and state == 0

@@ -56,7 +56,10 @@ class Ota(Service):
         self._driver.spawn(self._take(payload))  # where the stack is shallow: code is loaded
 
     async def _take(self, payload):
-        for_now("iothub.services.ota_messages").take(self, payload)
+        try:
+            for_now("iothub.services.ota_messages").take(self, payload)
+        except Exception as e:  # the next connection brings the message again
+            self._driver.report(e)
 
     # What the application says
 
