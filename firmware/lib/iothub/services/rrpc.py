@@ -45,22 +45,19 @@ class Rrpc(Service):
         return handler
 
     def received(self, topic, payload):
-        process_id = topic[self._id_at :]
         if self._code is None:
             # Loading takes more of the stack than is left here.
-            self._driver.spawn(self._take(process_id, payload))
+            self._driver.spawn(self._take(topic, payload))
         else:
             self._quiet_ms = 0
             self._driver.keep_time()
-            self._code.received(self, process_id, payload)
+            self._code.received(self, topic[self._id_at :], payload)
 
-    async def _take(self, process_id, payload):
+    async def _take(self, topic, payload):
         try:
             if self._code is None:
                 self._code = for_now("iothub.services.rrpc_calls")
-            self._quiet_ms = 0
-            self._driver.keep_time()
-            self._code.received(self, process_id, payload)
+            self.received(topic, payload)
         except Exception as e:
             self._driver.report(e)
 
