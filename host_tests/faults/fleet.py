@@ -6,9 +6,12 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from iothub.mqtt.backoff import Backoff
 
+from tools.hub import Hub, HubConfig
+from tools.hub.cli.serving import DATABASE_FILE
 from tools.hub.login import sign
 
 HOST = "127.0.0.1"
@@ -31,6 +34,17 @@ class Account:
         body = b"\x00\x04MQTT\x04" + bytes((_NO_CLEAN_SESSION,)) + KEEPALIVE_S.to_bytes(2, "big")
         body += b"".join(len(field).to_bytes(2, "big") + field for field in fields)
         return b"\x10" + bytes((len(body) & 0x7F | 0x80, len(body) >> 7)) + body
+
+
+async def make_accounts(data: Path, count: int) -> list[Account]:
+    """Devices of a hub whose data will be in `data`, made by one in this process: a thousand calls
+    of the API take many seconds."""
+    data.mkdir()
+    async with Hub(HubConfig(mqtt_port=0, api_port=0, database=str(data / DATABASE_FILE))) as hub:
+        product_id = hub.registry.add_product("fleet").product_id
+        names = [f"dev{number}" for number in range(count)]
+        secrets = [hub.registry.add_device(product_id, name).secret or "" for name in names]
+        return [Account(product_id, *each) for each in zip(names, secrets, strict=True)]
 
 
 class Fleet:

@@ -17,14 +17,12 @@ from iothub.store.queue import RamQueue
 
 from host_tests.e2e.scenario import run, until
 from host_tests.faults.arrivals import MAX_DISTANCE, Arrivals
-from host_tests.faults.fleet import Account, Fleet
+from host_tests.faults.fleet import Fleet, make_accounts
 from host_tests.faults.virtual_device import VirtualDevice
 from host_tests.faults.virtual_ledger import Ledger
 from host_tests.faults.virtual_link import Link
 from host_tests.faults.virtual_server import VirtualServer
 from host_tests.faults.virtual_time import Agenda
-from tools.hub import Hub, HubConfig
-from tools.hub.cli.serving import DATABASE_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICES = 1000
@@ -173,21 +171,12 @@ class HubProcess:
         self._process.wait(15)
 
 
-async def make_accounts(data: Path) -> list[Account]:
-    data.mkdir()
-    async with Hub(HubConfig(mqtt_port=0, api_port=0, database=str(data / DATABASE_FILE))) as hub:
-        product_id = hub.registry.add_product("fleet").product_id
-        names = [f"d{i}" for i in range(DEVICES)]
-        secrets = [hub.registry.add_device(product_id, name).secret or "" for name in names]
-        return [Account(product_id, *each) for each in zip(names, secrets, strict=True)]
-
-
 def test_a_thousand_connections_come_back_to_a_restarted_hub(tmp_path, sweep_full):
     # The same at a fifth of all waits, unless there is time.
     scale, outage_s = (1.0, 30.0) if sweep_full else (0.2, 6.0)
 
     async def scenario() -> None:
-        accounts = await make_accounts(tmp_path / "data")
+        accounts = await make_accounts(tmp_path / "data", DEVICES)
         hub = HubProcess(tmp_path / "data")
         try:
             async with Fleet(accounts, hub.port, SEED, scale) as fleet:

@@ -5,15 +5,13 @@ import resource
 import signal
 import ssl
 import time
-from pathlib import Path
 
 import pytest
 
+from host_tests.faults.fleet import make_accounts
 from host_tests.peers.broker_client import DISCONNECT_BYTES, Login, connect_bytes, subscribe_bytes
 from host_tests.peers.broker_servers import signed_login
 from host_tests.peers.test_broker_process import Process
-from tools.hub import Hub, HubConfig
-from tools.hub.cli.serving import DATABASE_FILE
 
 DEVICES = 1000
 TIMEOUT_S = 60
@@ -25,16 +23,6 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-async def add_fleet(data: Path) -> list[Login]:
-    """By a hub in this process: a thousand calls of the API take many seconds."""
-    data.mkdir()
-    async with Hub(HubConfig(mqtt_port=0, api_port=0, database=str(data / DATABASE_FILE))) as hub:
-        product_id = hub.registry.add_product("fleet").product_id
-        names = [f"dev{number}" for number in range(DEVICES)]
-        secrets = [hub.registry.add_device(product_id, name).secret or "" for name in names]
-        return [signed_login(product_id, *each) for each in zip(names, secrets, strict=True)]
 
 
 class FleetDevice:
@@ -77,7 +65,8 @@ class FleetDevice:
 
 @pytest.mark.parametrize("listener", ["mqtt", "tls"])
 def test_a_fleet_comes_back_to_a_hub_that_was_killed(tmp_path, many_files, listener, capsys):
-    logins = asyncio.run(add_fleet(tmp_path / "data"))
+    accounts = asyncio.run(make_accounts(tmp_path / "data", DEVICES))
+    logins = [signed_login(each.product_id, each.device_name, each.secret) for each in accounts]
     hub = Process(tmp_path / "data", "--quiet", "--log-level", "warning")
     try:
         port, context = hub.ready[f"{listener}_port"], None
