@@ -24,6 +24,7 @@ class CompactLibrary:
     names: dict[str, str]
     stubs: frozenset[str]  # paths of files that only name what lies in another
     moved: frozenset[str]  # those of another file than their module's, where a stub has the old
+    literals: frozenset[str]  # paths of files that nothing loads: what they have is written out
 
     def translated(self, text: str) -> str:
         """A program that looks inside the library, as it has to be for this one."""
@@ -88,7 +89,15 @@ def compact_library(
             stubs.add(module.path)
     sources[modules[COMPAT].path] = ast.unparse(modules[COMPAT].tree) + "\n"
     moved = {text for (name, _), text in linker.globals.items() if linker.home[name] != name}
-    return CompactLibrary(sources, names, frozenset(stubs), frozenset(moved))
+    literals = {
+        path for path, tree in trees.items() if tree.body and all(map(_is_literal, tree.body))
+    }
+    literals.add(modules[COMPAT].path)
+    return CompactLibrary(sources, names, frozenset(stubs), frozenset(moved), frozenset(literals))
+
+
+def _is_literal(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
 
 
 def _text(tree: ast.Module) -> str:

@@ -77,6 +77,8 @@ def _compiled() -> dict[str, bytes]:
         folder = Path(name)
         compile_library(library(), folder)
         compile_file(FIRMWARE / "lib/umqtt/simple.py", folder / _CLIENT, ("-O3",))
+        for path in library().literals:
+            (folder / path).with_suffix(".mpy").unlink()
         return {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*.mpy"))

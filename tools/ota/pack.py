@@ -23,7 +23,6 @@ _BASE_MAIN = "base.mpy"
 _BASE_OMITS = (
     "app/",
     "umqtt/",
-    "iothub/compat",
     "iothub/cycle",
     "iothub/doctor",
     "iothub/hints",
@@ -31,6 +30,7 @@ _BASE_OMITS = (
     "iothub/net/iotmq",
     "iothub/net/log",
     "iothub/net/mqtt",
+    "iothub/net/orientation",
     "iothub/net/publish",
     "iothub/net/repl",
     "iothub/net/sub_ota",
@@ -42,10 +42,10 @@ _BASE_OMITS = (
     "iothub/services/log",
     "iothub/services/rrpc",
     "iothub/services/shadow",
-    "iothub/update_codes",
 )
-# Modules that only name what lies in another file are for programs of others. Those without an
-# interface there are for nobody on a board; of the rest safe mode's own program imports one.
+# Modules that only name what lies in another file, or of which only literals are left, are for
+# programs of others. Those without an interface there are for nobody on a board; of the rest safe
+# mode's own program imports one.
 _INTERFACES = FIRMWARE / "stubs"
 _BASE_NAMES = "iothub/errors.mpy"
 _BLOCK_BYTES = 4096
@@ -91,7 +91,7 @@ def application_files(
         )
     unused = {
         path.removesuffix(".py") + ".mpy"
-        for path in library().stubs
+        for path in library().stubs | library().literals
         if not (_INTERFACES / path).with_suffix(".pyi").is_file()
     }
     files = {
@@ -107,11 +107,11 @@ def application_files(
 
 def base_files(compiled: dict[str, bytes]) -> dict[str, bytes]:
     """What of the firmware is the safe mode, which no update replaces."""
-    names = {path.removesuffix(".py") + ".mpy" for path in library().stubs} - {_BASE_NAMES}
+    unused = {path.removesuffix(".py") + ".mpy" for path in library().stubs | library().literals}
     files = {
         path: code
         for path, code in compiled.items()
-        if path not in _OUTSIDE | names and not path.startswith(_BASE_OMITS)
+        if path not in _OUTSIDE | (unused - {_BASE_NAMES}) and not path.startswith(_BASE_OMITS)
     }
     files[MAIN] = files.pop(_BASE_MAIN)
     return files

@@ -12,13 +12,10 @@ from tools.pico.description import describe_board
 
 MAGIC = ord("M")
 _CORE = ("iothub", "iothub.base", "iothub.port", "iothub.device")
-# Of no board, loaded by nothing, or loaded for a moment or by hand.
+# Of no board, or loaded by hand or for a moment.
 _NO_CODE = (
     "iothub/texts",
-    "iothub/timeouts",
-    "iothub/compat",
     "iothub/port/unix",
-    "iothub/services/codes",
     "iothub/hints",
     "iothub/doctor",
 )
@@ -51,7 +48,9 @@ def loading_order() -> list[str]:
     names = {
         path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): text
         for path, text in compact.sources.items()
-        if text.strip() and path not in compact.stubs and not path.startswith(_NO_CODE)
+        if text.strip()
+        and path not in compact.stubs | compact.literals
+        and not path.startswith(_NO_CODE)
     }
     ordered: list[str] = []
 

@@ -227,6 +227,18 @@ def test_a_bundle_is_smaller_than_its_slot(compiled, keys):
     assert len(bundle(slot)) < 0.75 * len(slot)
 
 
+def test_what_nothing_loads_is_in_no_slot(compiled):
+    unused = {"iothub/timeouts.mpy", "iothub/services/codes.mpy", "iothub/compat.mpy"}
+    assert unused <= compiled.keys()
+    for files in (application_files(compiled, None), base_files(compiled)):
+        assert not unused & files.keys()
+        there = {module_of(path) for path in files}
+        for path, text in library().sources.items():
+            if path.removesuffix(".py") + ".mpy" in files:
+                assert not named_in(text) & {module_of(path) for path in unused}, path
+        assert {"iothub.base", "iothub.texts0"} <= there
+
+
 # A person's advice, which is done without; the beginning of names, of texts0 and so on; what only
 # a gateway loads.
 NOT_FOR_SAFE_MODE = {"iothub.hints", "iothub.texts", "iothub.net.sub_ota"}
