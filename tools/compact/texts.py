@@ -4,12 +4,13 @@ import ast
 from pathlib import Path
 
 from tools.compact.library import PACKAGE, Module, stripped
+from tools.compact.pairs import coded
 
 MODULE = PACKAGE + ".texts"
 ERRORS = PACKAGE + ".errors"
-_BOARD_SOURCE = Path(__file__).with_name("board") / "texts.py"
+_BOARD_SOURCES = Path(__file__).with_name("board")
 _NAME = "_text_of_an_error"
-_IN_ONE_FILE = 32  # as the module on the board has it
+_IN_ONE_FILE = 64  # as the module on the board has it
 # A shorter one costs less than the call that loads it.
 _LEAST_CHARS = 14
 
@@ -26,16 +27,28 @@ def take_out_texts(modules: dict[str, Module]) -> None:
             own = ast.ImportFrom(MODULE, [ast.alias("text", _NAME)], 0)
             module.tree.body.insert(0, own)
             ast.fix_missing_locations(module.tree)
-    tree = stripped(ast.parse(_BOARD_SOURCE.read_text("utf-8")))
-    modules[MODULE] = Module(MODULE, f"{PACKAGE}/texts.py", tree)
+    modules[MODULE] = Module(MODULE, f"{PACKAGE}/texts.py", _board_source("texts.py"))
     ordered = list(texts)
     for first in range(0, len(ordered), _IN_ONE_FILE):
-        number = first // _IN_ONE_FILE
-        some = ", ".join(repr(text) for text in ordered[first : first + _IN_ONE_FILE])
-        path = f"{PACKAGE}/texts{number}.py"
-        modules[f"{MODULE}{number}"] = Module(
-            f"{MODULE}{number}", path, ast.parse(f"TEXTS = ({some},)")
-        )
+        name = f"{MODULE}{first // _IN_ONE_FILE}"
+        tree = module_of_texts(ordered[first : first + _IN_ONE_FILE])
+        modules[name] = Module(name, name.replace(".", "/") + ".py", tree)
+
+
+def _board_source(name: str) -> ast.Module:
+    return stripped(ast.parse((_BOARD_SOURCES / name).read_text("utf-8")))
+
+
+def module_of_texts(texts: list[str]) -> ast.Module:
+    """Of up to 64 texts, in ASCII: its decoded(number) gives each."""
+    parts, pairs = coded(texts)
+    values = {"_CODED": b"".join(part + b"\0" for part in parts), "_PAIRS": pairs}
+    tree = _board_source("some_texts.py")
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                node.value = ast.Constant(values[name])
+    return tree
 
 
 class _Taker(ast.NodeTransformer):
