@@ -86,6 +86,12 @@ def test_no_board_and_a_busy_one_are_told(tmp_path, capsys, command):
     assert f"{command}: opening the port: there is no" in capsys.readouterr().err
 
 
+def test_a_prompt_needs_a_serial_port(capsys):
+    assert repl.main(["repl", "--port", "socket://127.0.0.1:9"]) == 1
+    told = capsys.readouterr().err
+    assert "a prompt needs a serial port" in told and "socat" in told
+
+
 def test_a_busy_port_and_one_without_a_repl_are_told(tmp_path, monkeypatch):
     with DeskBoard(tmp_path) as desk:
         with (

@@ -189,7 +189,10 @@ def _open(port: str) -> SerialTransport:
 
 
 def check_port(port: str) -> None:
-    """Raises BoardError when a port does not open."""
+    """Raises BoardError when mpremote's prompt would not open at a port."""
+    if "://" in port:
+        hint = "deploy, provision and logs take it; for a prompt, give it a terminal with socat."
+        raise BoardError("opening the port", f"a prompt needs a serial port, {port} is none", hint)
     error = _reason(port)
     if error is not None:
         raise port_error(port, error) from error

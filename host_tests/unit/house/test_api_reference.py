@@ -111,3 +111,7 @@ def test_the_orientation_at_the_repl_can_be_typed(desk):
     assert len(calls) == 5
     typed = "\n".join(calls).replace("listen(10)", "listen(0.1)")
     assert run(desk, start + "f = print\n" + typed, None, "")[:1] == [online]
+    (examine,) = [line.split("   ")[0] for line in lines if "doctor" in line]
+    typed = examine.replace("device.json", ".hub/device.json")
+    *_, login = run(desk, typed + "\n", None, "")
+    assert login.startswith("login") and "ok: " in login

@@ -7,5 +7,5 @@ hub.listen(10)                         prints what comes, for 10 s
 hub.subscribe("data", qos=1)           besides control and data; also a topic of yours
 hub.set_callback(f)                    f(topic, msg) in place of printing
 hub.disconnect(); hub.connect()
-from iothub import doctor; doctor.run()   why it does not connect
+from iothub import doctor; doctor.run("device.json")   why it does not connect
 An error says what to do: print(error), error.hint""")
