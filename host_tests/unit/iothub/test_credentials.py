@@ -77,8 +77,14 @@ def test_the_longest_names_are_taken():
     assert len(identity.client_id) == 58
 
 
+def test_every_legal_character_is_taken():
+    for c in "09:AZaz-_":
+        assert Identity(c, c).client_id == (c + c).encode()
+
+
 def test_bad_names_are_refused_by_field():
     bad = ("", None, 5, b"dev", "a/b", "a+b", "a#", "a;b", "$a", 'a"b', "a\\b", "a b", "温", "a\n")
+    bad += ("@", "[", "`", "{", "/", ";")  # beside the legal ones
     for value in bad + ("x" * 11,):
         assert raises(BadInput, Identity, value, "dev01").field == "product_id", value
     for value in bad + ("x" * 49,):
