@@ -30,7 +30,6 @@ from host_tests.unit.iothub.signed_images import trailer_bytes
 
 _POWER_ON = 1
 _WATCHDOG = 3
-_OLD = ("1.0", 5)
 _NEW = ("2.0", 6)
 _MAX_STARTS = 20
 BLOCK_BYTES = 4096
