@@ -363,6 +363,22 @@ def test_the_bounds_hold_while_an_entry_waits_for_its_packet_id():
     assert _numbers(_take_all(queue)) == [10, 11]
 
 
+def test_the_bytes_of_an_earlier_run_count_as_far_as_they_are_unsettled():
+    storage = MemoryStorage()
+    queue = _filled(storage, 20)
+    for entry in [queue.take() for _ in range(16)]:
+        queue.settle(entry)
+    # A mark behind these; the other four have 14 bytes each.
+    again = FlashQueue(storage, max_bytes=70)
+    assert len(again) == 4
+    again.put(b"t", b"20")
+    raises(QueueFull, again.put, b"t", b"")
+    for entry in _take_all(again):
+        again.settle(entry)
+    again.put(b"t", b"x" * 58)
+    raises(QueueFull, again.put, b"t", b"")
+
+
 def test_more_than_the_bounds_is_kept_when_it_comes_from_an_earlier_run():
     storage = MemoryStorage()
     _filled(storage, 10)

@@ -153,6 +153,18 @@ def test_what_is_taken_does_not_make_room():
         assert queue.put(b"t", b"p", 5) == []
 
 
+def test_the_bytes_of_what_is_taken_do_not_make_room():
+    for queue, extra in _queues(max_bytes=100, drop_oldest=True):
+        for i in range(2):
+            queue.put(b"t", b"x" * (49 - extra), i)
+        taken = queue.take()
+        raises(QueueFull, queue.put, b"t", b"x" * (50 - extra), 2)
+        assert len(queue) == 1 and queue.dropped == 0
+        assert queue.put(b"t", b"x" * (49 - extra), 3) == [1]
+        queue.settle(taken)
+        assert queue.put(b"t", b"x" * (49 - extra), 4) == []
+
+
 def test_the_entry_looked_at_may_be_the_one_that_goes():
     for queue, _ in _queues(max_messages=2, drop_oldest=True):
         queue.put(b"t", b"first", 1)
