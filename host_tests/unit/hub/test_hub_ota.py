@@ -242,6 +242,8 @@ def test_what_a_device_must_not_say(bench):
         {"state": "flying"},
         {"percent": "101"},
         {"percent": "-1"},
+        {"percent": "--5"},
+        {"percent": "5-"},
         {"percent": "x"},
         {"percent": True},
         {"result_code": "-6"},
@@ -259,7 +261,7 @@ def test_what_a_device_must_not_say(bench):
     bench.progress(device, "1.2", **good)  # nobody wants that one
     assert bench.sent == []
     refused = bench.store.query("SELECT COUNT(*) FROM event WHERE detail LIKE '%refused%'")
-    assert refused == [(20,)]
+    assert refused == [(22,)]
 
 
 def test_an_address_is_for_one_device_one_file_and_a_while(bench):

@@ -77,7 +77,7 @@ class _NotTaken(Exception):
 
 def _number(value: object, least: int, most: int, name: str) -> int:
     """The documents show numbers as text."""
-    if isinstance(value, str) and len(value) <= 4 and value.lstrip("-").isdecimal():
+    if isinstance(value, str) and len(value) <= 4 and value.removeprefix("-").isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise _NotTaken(f"{name}: {least} to {most}, as text")
