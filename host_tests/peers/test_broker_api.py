@@ -74,6 +74,7 @@ def test_names_are_unique(hub):
         ("POST", "/publish", {"topic": "{pid}/nobody/control", "payload": ""}, (404, "not_found")),
         ("POST", "/publish", {"topic": "{pid}/dev1/event", "payload": ""}, (403, "forbidden")),
         ("POST", "/publish", {"topic": "{pid}/dev1/#", "payload": ""}, (400, "invalid")),
+        ("POST", "/publish", {"topic": "{pid}/dev1/\ud800", "payload": ""}, (400, "invalid")),
         ("POST", "/publish", {"topic": "{pid}/dev1/control"}, (400, "invalid")),
         (
             "POST",
@@ -128,11 +129,28 @@ def test_only_the_loopback_host_and_json_are_let_in(hub):
     assert "foreign" not in names
 
 
-def test_a_body_that_is_not_json(hub):
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [(b"{", ""), (b"\xff", ""), (b"\xff", "; charset=utf-8"), (b"{", "; charset=none-such")],
+    ids=["cut", "no-utf8", "no-utf8-that-says-so", "unknown-charset"],
+)
+def test_a_body_that_is_not_json(hub, body, charset):
     connection = http.client.HTTPConnection("127.0.0.1", hub.api_port, timeout=5)
-    connection.request("POST", "/products", b"{", {"Content-Type": "application/json"})
+    connection.request("POST", "/products", body, {"Content-Type": "application/json" + charset})
     response = connection.getresponse()
     assert (response.status, json.loads(response.read())["error"]["code"]) == (400, "not_json")
+
+
+def test_a_sub_device_that_is_named_twice_is_one(hub):
+    product = hub.call("POST", "/products", name="gateways", kind="gateway")["product_id"]
+    hub.call("POST", f"/products/{product}/devices", name="gw")
+    if not any(d["device_name"] == "dev1" for d in _devices(hub)):
+        hub.new_device()
+    path = f"/products/{product}/devices/gw/sub_devices"
+    twice = [f"{hub.product_id}/dev1"] * 2
+    bound = hub.call("POST", path + "/bind", devices=twice)["sub_devices"]
+    assert [each["device"] for each in bound] == twice[:1]
+    assert hub.call("POST", path + "/unbind", devices=twice)["sub_devices"] == []
 
 
 def test_health(hub):

@@ -6,6 +6,7 @@ from tools.hub.broker.session import Outcome
 from tools.hub.identity import Identity
 from tools.hub.permissions import Forbidden, check_subscribe, owner_of
 from tools.hub.registry import Device, Registry, RegistryError
+from tools.hub.services.messages import is_text
 from tools.hub.topics import FAMILIES, has_wildcard, is_system
 
 
@@ -17,6 +18,8 @@ def publish(
         raise RegistryError("invalid", "qos is 0 or 1")
     if has_wildcard(topic) or "\0" in topic:
         raise RegistryError("invalid", "a topic to publish to holds no wildcard and no U+0000")
+    if not is_text(topic):
+        raise RegistryError("invalid", "topic: not Unicode text")
     identity = addressed_device(topic)
     if identity is None:
         raise RegistryError(

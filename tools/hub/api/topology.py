@@ -58,7 +58,7 @@ def routes(broker: Broker) -> list[web.RouteDef]:
 
 
 def _devices(body: dict[str, Any]) -> list[Identity]:
-    """The devices that a body lists as PID/DN."""
+    """The devices that a body lists as PID/DN, each once."""
     listed = body.get("devices")
     if not isinstance(listed, list) or not 0 < len(listed) <= MAX_SUB_DEVICES:
         raise ApiError(400, "invalid", f"devices: must list 1 to {MAX_SUB_DEVICES} as PID/DN")
@@ -66,4 +66,4 @@ def _devices(body: dict[str, Any]) -> list[Identity]:
     devices = [each for each in found if each is not None]
     if len(devices) < len(listed):
         raise ApiError(400, "invalid", "devices: each must be PID/DN")
-    return devices
+    return list(dict.fromkeys(devices))
