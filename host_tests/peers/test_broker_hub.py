@@ -1,5 +1,6 @@
 """What only the hub does: signed logins, permissions, services, limits and its clock."""
 
+import asyncio
 import json
 import socket
 import time
@@ -16,6 +17,9 @@ from host_tests.peers.broker_client import (
     publish_bytes,
 )
 from host_tests.peers.broker_servers import HubServer, signed_login
+from tools.hub import Hub, HubConfig
+from tools.hub.config import LOOPBACK
+from tools.hub.transport.listener import ListenError
 
 DAY_S = 24 * 3600
 
@@ -125,11 +129,26 @@ def test_full_hub_answers_unavailable(tmp_path):
             client.connect(first)
             assert code(server, second) == 3
             assert client.is_open()
+            with RawClient(server.port) as again:  # in the place of the first
+                again.connect(first)
+                assert client.wait_closed() and code(server, second) == 3
         deadline = time.monotonic() + 5
         while code(server, second) != 0:
             assert time.monotonic() < deadline
     finally:
         server.stop()
+
+
+def test_a_hub_that_cannot_start_leaves_no_port_open():
+    async def start(port: int) -> None:
+        hub = Hub(HubConfig(mqtt_port=port, api_port=0))
+        with pytest.raises(ListenError):
+            await hub.__aenter__()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, hub.api_port), 1)
+
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        asyncio.run(start(taken.getsockname()[1]))
 
 
 def test_connect_has_a_deadline(tmp_path):

@@ -100,6 +100,7 @@ class Hub:
             self.iotmq.stop()
             await self._gateways.stop()
             await self.cloud.stop()
+            await self._api.stop()
             raise
 
     async def __aexit__(

@@ -84,9 +84,11 @@ class Broker(Realm):
                 ConnackCode.NOT_AUTHORISED,
                 f"keepalive {connect.keepalive_s} s is over {config.max_keepalive_s} s",
             )
-        online = self.sessions.online()
+        session = self.sessions.get(identity)
+        # Its own connection is one it takes over.
+        online = self.sessions.online() - (session is not None and session.link is not None)
         if online >= config.max_connections:
-            raise Refused(ConnackCode.UNAVAILABLE, f"{online} devices are online already")
+            raise Refused(ConnackCode.UNAVAILABLE, f"{online} other devices are online already")
         return identity
 
     def welcome(self, session: Session) -> None:
