@@ -120,6 +120,14 @@ def test_nothing_before_the_oldest_unsettled_message_is_forgotten():
     assert len(numbers) < 60 and len(_segments(storage)) < 6
 
 
+def test_a_place_that_is_marked_is_not_marked_again():
+    storage = MemoryStorage()
+    queue = _filled(storage, 60)
+    for entry in _take_all(queue)[1:]:
+        queue.settle(entry)
+    assert queue.writes == storage.changes == 60 + 1
+
+
 def test_few_settled_messages_come_again_also_over_many_restarts():
     storage = MemoryStorage()
     settled = total = 0
@@ -326,8 +334,26 @@ def test_messages_that_vanish_while_it_runs_are_counted_and_stop_nothing():
         assert queue.corrupt == 3
         assert numbers[-1] == 30 and numbers == sorted(numbers) and 10 < len(numbers) < 25
         assert len(queue) == queue.unsettled == 0
-        # The accounts hold: it takes as much as at first.
+        assert queue._segments == _segments(storage) == []
+        # The accounts hold: it takes as much as at first, and no more.
         queue.put(b"t", bytes(65536 - 11 - 2))
+        raises(QueueFull, queue.put, b"t", b"")
+
+
+def test_what_was_put_keeps_its_token_when_messages_of_an_earlier_run_vanish():
+    for lost in ([0], [1], [2], [0, 1, 2]):
+        storage = MemoryStorage()
+        _filled(storage, 6, segment_bytes=30)  # two a segment
+        queue = FlashQueue(storage, segment_bytes=30)
+        for name in [_segments(storage)[i] for i in lost]:
+            del storage.files[name]
+        for i in range(6, 9):
+            queue.put(b"t", b"%d" % i, i)
+        entries = []
+        while queue.peek() is not None:
+            entries.append(queue.take())
+        expected = [(True, None)] * (6 - 2 * len(lost)) + [(False, 6), (False, 7), (False, 8)]
+        assert [(entry.dup, entry.token) for entry in entries] == expected, lost
 
 
 def test_two_messages_with_one_id_are_never_out_together():
@@ -392,9 +418,8 @@ def test_more_than_the_bounds_is_kept_when_it_comes_from_an_earlier_run():
 
 def test_large_messages_have_segments_of_their_own():
     storage = MemoryStorage()
-    queue = FlashQueue(storage, segment_bytes=100)
     payloads = [bytes((i,)) * size for i, size in enumerate((10, 500, 3, 65535 - 11 - 1, 20))]
-    queue = FlashQueue(storage, segment_bytes=100, max_bytes=100000)
+    queue = FlashQueue(storage, segment_bytes=100, max_bytes=200000)
     for payload in payloads:
         queue.put(b"t", payload)
     raises(QueueFull, queue.put, b"t", bytes(65535 - 11))
@@ -411,7 +436,7 @@ def test_an_outage_of_a_thousand_messages_costs_few_writes():
         taken = [queue.take() for _ in range(min(20, len(queue)))]
         for entry in taken:
             queue.settle(entry)
-    assert queue.unsettled == 0 and _segments(storage) == []
+    assert queue.unsettled == 0 and queue._segments == _segments(storage) == []
     assert queue.writes == storage.changes
     assert queue.writes / 1000 <= 1.2, queue.writes
     print("%.3f writes a message of 100 bytes" % (queue.writes / 1000))
