@@ -56,7 +56,10 @@ class FlashQueue(RamQueue):
     _OVERHEAD_BYTES = _HEADER_BYTES
     durable = True
 
+    # What flash_recovery.py finds.
+    _last_number: int
     _marked: bytes
+    _recovered: int  # messages of an earlier run not taken yet; they are the oldest
 
     def __init__(
         self,
@@ -75,12 +78,10 @@ class FlashQueue(RamQueue):
         self._prefix = name + "."
         self._segment_bytes = min(segment_bytes, MAX_RECORD_BYTES)
         self._segments = []
-        self._last_number = 0
         self._growing = False  # whether the last segment takes more records
         self._next = None  # the entry to be taken next, once it was read
         self._tokens = {}  # of messages not read back yet, by packet id
         self._last_id = 0xFFFF
-        self._recovered = 0  # messages of an earlier run not taken yet; they are the oldest
         self._settled = 0  # since the last mark
         self._mark = Journal(storage, name + ".mark")
         self.corrupt = 0
