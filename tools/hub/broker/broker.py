@@ -84,9 +84,7 @@ class Broker(Realm):
                 ConnackCode.NOT_AUTHORISED,
                 f"keepalive {connect.keepalive_s} s is over {config.max_keepalive_s} s",
             )
-        session = self.sessions.get(identity)
-        # Its own connection is one it takes over.
-        online = self.sessions.online() - (session is not None and session.link is not None)
+        online = self.sessions.others_online(identity)
         if online >= config.max_connections:
             raise Refused(ConnackCode.UNAVAILABLE, f"{online} other devices are online already")
         return identity

@@ -27,9 +27,10 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
-    def online(self) -> int:
-        """How many are connected."""
-        return sum(1 for session in self._sessions.values() if session.link is not None)
+    def others_online(self, identity: Identity) -> int:
+        """How many are connected besides this one, whose own connection a login takes over."""
+        online = (each for each in self._sessions.values() if each.link is not None)
+        return sum(1 for session in online if session.identity != identity)
 
     def get(self, identity: Identity) -> Session | None:
         return self._sessions.get(identity)

@@ -49,9 +49,9 @@ class InstanceRealm(Realm):
 
     def judge(self, connection: Connection, connect: Connect) -> Identity:
         identity = check_login(connect, self._instance)
-        online, most = self.sessions.online(), self.context.config.max_connections
+        online, most = self.sessions.others_online(identity), self.context.config.max_connections
         if online >= most:
-            raise Refused(ConnackCode.UNAVAILABLE, f"{online} clients are online already")
+            raise Refused(ConnackCode.UNAVAILABLE, f"{online} other clients are online already")
         return identity
 
     def welcome(self, session: Session) -> None:
