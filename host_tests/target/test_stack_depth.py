@@ -19,6 +19,7 @@ pytestmark = requires("node", "npm")
 # Before asyncio.run(), as the sample application has one. Starting from a slot takes four more.
 CALLS_BEFORE = 8
 TIMEOUT_S = 120.0
+ANSWER_MS = 1000
 
 PROGRAM = """
 import asyncio, json
@@ -51,7 +52,17 @@ async def main():
     while not (device.shadow.reported and device.clock.known):
         await asyncio.sleep_ms(50)
     found["reported"] = device.shadow.reported
-    found["bound"] = len(await device.gateway.describe())
+    names = device.settings
+    gateway = device.gateway
+    meter = gateway.sub_device(names["product_id"], names["device_name"])
+    meter.on("control")(print)
+    found["bound"] = []
+    gateway.on_change(lambda bound, identities: found["bound"].append(bound))
+    await gateway.bind(meter, names["device_secret"])
+    await gateway.online(meter)
+    # The answer takes its time. Meanwhile the meter is unbound.
+    found["bound"].append(len(await gateway.describe()))
+    found["prefixes"] = len(device.profile.prefixes)
     device.log.error("to be uploaded")
     await device.log.flush()
     await device.publish("event", b"ready", 1)
@@ -67,7 +78,13 @@ async def main():
 @pytest.mark.parametrize("calls", [0, CALLS_BEFORE])
 def test_all_that_is_loaded_for_a_moment_loads(tmp_path, calls):
     found, answered = asyncio.run(_run(tmp_path, calls))
-    wanted = {"brightness": 80, "reported": {"brightness": 80}, "bound": 0, "failed": 0}
+    wanted = {
+        "brightness": 80,
+        "reported": {"brightness": 80},
+        "bound": [False, 1],
+        "prefixes": 1,
+        "failed": 0,
+    }
     assert (found, answered) == (wanted, b"heard you")
 
 
@@ -77,6 +94,8 @@ async def _run(folder, calls):
     async with Hub(HubConfig(mqtt_port=0, http_port=0, api_port=0)) as hub:
         product = hub.registry.add_product("board", kind="gateway").product_id
         device = hub.registry.add_device(product, "pico")
+        meters = hub.registry.add_product("meters").product_id
+        meter = hub.registry.add_device(meters, "meter")
         services = hub.broker.services
         services.shadows.update_desired(device.identity, {"brightness": 80})
         tcp, http = (hub.address.ports[name] for name in ("tcp", "http"))
@@ -89,6 +108,11 @@ async def _run(folder, calls):
             "host": LOOPBACK,
             "port": tcp,
             "http": {"transport": "http", "host": LOOPBACK, "port": http},
+            "app": {
+                "product_id": meters,
+                "device_name": "meter",
+                "device_secret": meter.secret,
+            },
         }
         files = {
             **library_files(),
@@ -104,6 +128,7 @@ async def _run(folder, calls):
             watcher = Watcher()
             hub.records.watchers.add(watcher)
             calling = asyncio.create_task(_call(watcher, services.rrpc, device.identity))
+            hub.broker.presence.observers.append(lambda change: _unbind(hub, change))
             printed = await asyncio.to_thread(board.exec, code, TIMEOUT_S)
             answered = await asyncio.wait_for(calling, 1)
     return json.loads(printed.splitlines()[-1]), answered
@@ -116,3 +141,15 @@ async def _call(watcher, rrpc, device):
         if (direction, payload) == ("in", b"ready"):
             return (await rrpc.call(device, b"you")).payload
     return None
+
+
+def _unbind(hub, change):
+    """Unbinds a sub-device that is online, while its gateway waits for its next answer."""
+    if change.online and change.gateway is not None:
+        # The first is the answer that it is online.
+        hub.faults.arm("answer_late", change.gateway.path, 2, {"delay_ms": ANSWER_MS})
+        loop = asyncio.get_running_loop()
+        topology = hub.broker.services.topology
+        loop.call_later(
+            1.5 * ANSWER_MS / 1000, topology.unbind_each, change.gateway, [change.device]
+        )

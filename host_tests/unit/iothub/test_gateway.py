@@ -239,6 +239,16 @@ def test_unbind_takes_offline_and_forgets():
     assert gateway.sub_device("SUBPRODUCT", "sub1") is not subs[1]
 
 
+def test_unbind_of_one_named_twice_asks_once():
+    gateway, driver, (sub,) = _online(1)
+    task = driver.spawn(gateway.unbind(sub, sub))
+    (request,) = driver.take()
+    assert _names(request) == ["sub0"]
+    _answer(gateway, request)
+    driver.run()
+    assert task.done and task.error is None and sub.state == OFFLINE
+
+
 def test_describe_lists_the_bound():
     gateway, driver, _ = _gateway()
     task = driver.spawn(gateway.describe())
@@ -340,6 +350,75 @@ def test_one_request_of_a_type_at_a_time_and_types_side_by_side():
         _answer(gateway, request)
         driver.run()
     assert all([t.done and t.error is None for t in tasks])
+
+
+def test_requests_that_wait_for_one_another_take_their_turns():
+    class Late(Driver):
+        """As asyncio: until() returns a while after its condition was true."""
+
+        async def until(self, condition, timeout_ms=None):
+            await super().until(condition, timeout_ms)
+            await pause()
+
+    driver = Late()
+    gateway = Gateway(driver, IDENTITY)
+    subs = [gateway.sub_device("SUBPRODUCT", "sub%d" % i) for i in range(4)]
+    tasks = [driver.spawn(gateway.bind(each, SECRET)) for each in subs]
+    gateway.connected()
+    names = []
+    for _ in range(4):
+        driver.run()
+        (request,) = driver.take()
+        names += _names(request)
+        _answer(gateway, request)
+    driver.run()
+    assert names == ["sub0", "sub1", "sub2", "sub3"]
+    assert all([task.done and task.error is None for task in tasks])
+
+
+def test_the_last_wish_holds_also_while_another_is_under_way():
+    gateway, driver, (sub,) = _gateway(1)
+    coming = driver.spawn(gateway.online(sub))
+    both = [driver.spawn(gateway.online(sub)), driver.spawn(gateway.offline(sub))]
+    (request,) = driver.take()
+    assert request["type"] == "online" and not any([task.done for task in both])
+    _answer(gateway, request)
+    driver.run()
+    (request,) = driver.take()
+    assert coming.done and both[0].done and request["type"] == "offline"
+    coming = driver.spawn(gateway.online(sub))
+    assert not driver.sent
+    _answer(gateway, request)
+    driver.run()
+    assert both[1].done and sub.state == COMING and not coming.done
+    # Nobody answers, as the link breaks: it is what was wished for last.
+    leaving = driver.spawn(gateway.offline(sub))
+    gateway.closed()
+    driver.run()
+    assert sub.state == OFFLINE and leaving.done and leaving.error is None
+    assert isinstance(coming.error, NotConnected)
+
+
+def test_a_topic_that_cannot_be_subscribed_harms_no_other():
+    gateway, driver, subs = _gateway(3)
+    for sub in subs:
+        sub.on("control")(print)
+    refused = subs[1].topic("control")
+    subscribe = driver.subscribe
+
+    def limited(pattern, handler, qos):
+        if pattern == refused:
+            raise BadInput("topic", "at most 32 subscriptions")
+        subscribe(pattern, handler, qos)
+
+    driver.subscribe = limited
+    subs[1].on("data")(print)
+    task = driver.spawn(gateway.online(*subs))
+    _answer(gateway, driver.take()[0])
+    driver.run()
+    assert task.done and task.error is None and [s.state for s in subs] == [ONLINE] * 3
+    assert [type(error) for error in driver.reports] == [BadInput]
+    assert len(driver.subscriptions) == 3 and refused not in driver.subscriptions
 
 
 def test_silence_is_a_deadline_and_the_next_request_goes_on():
@@ -589,17 +668,19 @@ def test_coroutines_of_handlers_are_awaited():
     assert heard == [(True, []), (1,), (False, [])]
 
 
-def test_while_something_is_asked_for_the_session_awaits_them():
-    gateway, driver, (sub,) = _gateway(1)
-
-    async def handler(status):
-        pass
-
-    gateway.on_search(handler)
-    driver.spawn(gateway.online(sub))
-    coroutine = _say(gateway, "search_devices", status=1)
-    assert hasattr(coroutine, "send")
-    coroutine.close()
+def test_what_the_cloud_says_is_heard_where_the_stack_is_shallow():
+    gateway, driver, _ = _online(1)
+    spawn = driver.spawn
+    spawned: list = []
+    for is_asking in (False, True):
+        if is_asking:
+            spawn(gateway.describe())
+        driver.spawn = spawned.append
+        _say(gateway, "change", status=0, devices=[])
+        driver.spawn = spawn
+        driver.sent.clear()
+        spawn(spawned.pop())
+        assert driver.take()[0]["type"] == "change"
 
 
 def test_nonsense_is_counted_and_changes_nothing():

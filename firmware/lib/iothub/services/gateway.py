@@ -83,13 +83,17 @@ class SubDevice(Identity):
         self.state = state
         if state == ONLINE:
             driver.allow(self.prefix)
-            for pattern in self._handlers:
-                handler, qos = self._handlers[pattern]
-                driver.subscribe(pattern, handler, qos)
         elif was_online:
-            for pattern in self._handlers:
-                driver.unsubscribe(pattern)
             driver.forbid(self.prefix)
+        for pattern in self._handlers:
+            try:
+                if state == ONLINE:
+                    handler, qos = self._handlers[pattern]
+                    driver.subscribe(pattern, handler, qos)
+                elif was_online:
+                    driver.unsubscribe(pattern)
+            except (IoTHubError, MemoryError) as e:  # not to the harm of other topics and devices
+                driver.report(e)
         driver.wake()
 
 
@@ -182,11 +186,8 @@ class Gateway(Service):
     def received(self, topic, payload):
         message = self._message(payload)
         if message is not None:
-            if self._code is not None:  # while something is asked for
-                return self._code.received(self, message)
-            # Loading takes more of the stack than is left here.
+            # What follows loads code, which takes more of the stack than is left here.
             self._driver.spawn(self._take(message))
-        return None
 
     async def _take(self, message):
         try:

@@ -56,8 +56,12 @@ async def bind(gateway, sub_device, secret, certificate, algorithm, digest):
 
 async def unbind(gateway, sub_devices):
     results: dict = {}
+    asked: list = []
+    for sub_device in sub_devices:
+        if sub_device not in asked:  # what is named twice would be refused the second time
+            asked.append(sub_device)
     try:
-        await _ask(gateway, "unbind", sub_devices, results)
+        await _ask(gateway, "unbind", asked, results)
     finally:
         for sub_device in sub_devices:
             if results.get(sub_device.prefix) == 0:
@@ -86,7 +90,12 @@ async def _request(gateway, kind, sub_devices, entries=None):
     """{prefix: result} of the answer. Without `sub_devices` the request names none."""
     driver = gateway._driver
     requests = gateway._requests
-    await driver.until(lambda: gateway.is_connected and kind not in requests)
+
+    def has_turn():
+        return gateway.is_connected and kind not in requests
+
+    while not has_turn():  # until() returns later, when another may have taken it
+        await driver.until(has_turn)
     message: dict = {"type": kind}
     results: dict = {_LISTING: None}
     if sub_devices is not None:
@@ -118,6 +127,12 @@ async def _move(gateway, kind, sub_devices, way):
     """Takes sub-devices along a `way` (see _COMES), those that are where it begins. Raises as
     Gateway.unbind()."""
     start, through, end, refused, unknown = way
+
+    def are_settled():
+        return not [each for each in sub_devices if each.state in (COMING, LEAVING)]
+
+    while not are_settled():  # what was asked for before is not to have the last word
+        await gateway._driver.until(are_settled)
     moved = []
     for sub_device in sub_devices:
         if sub_device.state == LOST and start != LOST:
