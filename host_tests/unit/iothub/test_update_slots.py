@@ -285,6 +285,27 @@ def test_room_is_looked_for_before_anything_is_written():
         raises(UpdateError, place.admit, None, b"IHB\x01" + bytes(44), 23617)
         raises(UpdateError, place.admit, None, b"\xe9" + bytes(47), 1000)
         raises(UpdateError, place.admit, None, bytes(48), 1000)
+        raises(UpdateError, place.target, slots.PARTITION)
+
+
+def test_what_goes_makes_room_and_the_download_takes_it():
+    with OnBoard() as board:
+        board.tree.free_bytes = lambda: 40000
+        place = board.slots()
+        content = bundles.bundle(NEW)
+        size = len(content) + image.TRAILER_BYTES
+
+        def admit(unpacked):
+            return place.admit(trailer_of(content, unpacked=unpacked), content[:48], size)
+
+        # 23,616 bytes are not spared, of which the download takes two blocks.
+        assert BLOCK_BYTES < len(content) < 2 * BLOCK_BYTES
+        room = 3 * BLOCK_BYTES
+        for path, blocks in (("/slots/a", 0), ("/slots/b", 2), ("/slots/download", 1)):
+            board.put(path, bytes(blocks * BLOCK_BYTES))
+            room += blocks * BLOCK_BYTES
+            assert admit(room) == slots.FILE
+            assert raises(UpdateError, admit, room + 1).reason.startswith("unpacks to")
 
 
 def test_what_a_device_may_not_take():
@@ -329,6 +350,18 @@ def test_one_application_only_is_told_at_the_start():
         with OnBoard(**options) as board:
             error = raises(UpdateError, board.slots)
             assert "flash one with two (make flash)" in error.reason
+
+
+def test_starts_with_nothing_to_count_write_nothing():
+    with OnBoard(has_slots=False, partitions=2) as board:
+        board.slots()
+        assert board.record() == {}
+    with OnBoard() as board:
+        board.put("/slots/a", b"")
+        assert board.start() == "base"
+        before = board.record()
+        board.slots()
+        assert board.record() == before
 
 
 # ESP32 applications.
@@ -419,5 +452,8 @@ def test_an_application_for_another_chip_is_refused():
     with OnBoard(partitions=2) as board:
         error = raises(UpdateError, update_application, board.slots(), application(9))
         assert error.reason == "made for chip 9, not 0"
+        board.partitions["ota_0"].flash[12] = 9
+        error = raises(UpdateError, update_application, board.slots(), application(0))
+        assert error.reason == "made for chip 0, not 9"
         error = raises(UpdateError, update_application, board.slots(), application(blocks=5))
         assert error.reason == "20992 bytes, room for 16896"
