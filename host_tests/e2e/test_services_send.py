@@ -37,3 +37,46 @@ print(json.dumps(left))
 def test_what_can_never_leave_is_reported_and_not_tried_again(tmp_path):
     left = run_text(PROGRAM, tmp_path, json.dumps(CONFIG))
     assert left == [False, False, False, True, True]
+
+
+OUT_OF_MEMORY = """
+import asyncio, json, sys
+from iothub import Device
+from iothub.config import Config
+from iothub.services.service import Service
+
+told = []
+device = Device(Config(json.loads(sys.argv[1])), lambda what, error: told.append(error))
+services = device.services
+
+class Waiting(Service):
+    rounds = 0
+
+    def received(self, topic, payload):
+        pass
+
+    def advance(self, elapsed_ms):
+        self.rounds += 1
+        if self.rounds == 1:
+            raise MemoryError
+        return self.rounds < 3
+
+async def main():
+    waiting = [
+        services.run(Waiting(services, device.identity, b"$a", b"$b")),
+        services.run(Waiting(services, device.identity, b"$c", b"$d")),
+    ]
+    services.keep_time()
+    for _ in range(100):
+        if services._timer is None:
+            break
+        await asyncio.sleep_ms(50)
+    print(json.dumps([[each.rounds for each in waiting], [repr(error) for error in told]]))
+
+asyncio.run(main())
+"""
+
+
+def test_time_goes_on_for_services_after_one_had_no_memory(tmp_path):
+    rounds, told = run_text(OUT_OF_MEMORY, tmp_path, json.dumps(CONFIG))
+    assert (rounds, told) == ([3, 3], ["MemoryError()"] * 2)

@@ -100,7 +100,11 @@ class Services:
                 then_ms = now_ms
                 waiting = False
                 for service, _ in self._running:
-                    if service.advance(elapsed_ms):
+                    try:
+                        if service.advance(elapsed_ms):
+                            waiting = True
+                    except MemoryError as e:  # what waits has its deadlines all the same
+                        self.report(e)
                         waiting = True
         finally:
             self._timer = None
