@@ -72,7 +72,7 @@ class Thermostat:
         while True:
             alive()
             await self.read_and_publish()
-            await asyncio.sleep_ms(self._settings["interval_ms"])
+            await asyncio.sleep_ms(int(self._settings["interval_ms"]))  # JSON has fractions
 
 
 async def run(device):
