@@ -16,6 +16,7 @@ CORE = "core"
 _LIBRARY = "iothub/"
 _CLIENT = "umqtt/simple.mpy"  # what the package `repl` is built on
 _CLIENT_PACKAGE = "repl"
+_DESCRIPTION = "package.json"
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,15 @@ def make_packages() -> list[Package]:
 
 def write_packages(packages: list[Package], folder: Path, base_url: str | None = None) -> None:
     """A folder each, with package.json and the files it names, to be served from anywhere.
-    With `base_url`, where they will be, each brings the core along."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    With `base_url`, where they will be, each brings the core along. Packages that are there
+    already go; raises OSError, and removes nothing, where there is anything else."""
+    there = sorted(folder.iterdir()) if folder.exists() else []
+    for place in there:
+        if not _is_package(place, {package.name for package in packages}):
+            reason = f"{folder} holds something else, {place.name}; nothing was removed"
+            raise FileExistsError(f"{reason}. Name an empty folder, or one of packages: --output")
+    for place in there:
+        shutil.rmtree(place)
     for package in packages:
         place = folder / package.name
         for path, content in package.files.items():
@@ -67,9 +74,9 @@ def write_packages(packages: list[Package], folder: Path, base_url: str | None =
             "deps": [],
         }
         if base_url is not None and package.name != CORE:
-            description["deps"] = [[f"{base_url.rstrip('/')}/{CORE}/package.json", version()]]
+            description["deps"] = [[f"{base_url.rstrip('/')}/{CORE}/{_DESCRIPTION}", version()]]
         text = json.dumps(description, indent=1) + "\n"
-        (place / "package.json").write_text(text, encoding="utf-8")
+        (place / _DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 def _compiled() -> dict[str, bytes]:
@@ -83,6 +90,14 @@ def _compiled() -> dict[str, bytes]:
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*.mpy"))
         }
+
+
+def _is_package(place: Path, names: set[str]) -> bool:
+    """Whether write_packages() made it, also if it was stopped half-way."""
+    if place.name not in names or not place.is_dir():
+        return False
+    files = [path for path in place.rglob("*") if not path.is_dir()]
+    return all(path.suffix == ".mpy" or path.name == _DESCRIPTION for path in files)
 
 
 def _is_one_of(path: str, patterns: list[str]) -> bool:

@@ -14,7 +14,7 @@ from host_tests.unit.tools.package_server import package_server
 from tools.bytecode import library
 from tools.fetch.install import CLONE
 from tools.mip import __main__ as mip
-from tools.mip.packages import CORE, PLAN, make_packages, version
+from tools.mip.packages import CORE, PLAN, make_packages, version, write_packages
 
 TIMEOUT_S = 60
 # What a user of each package does first, on a device that has it and the core.
@@ -126,6 +126,28 @@ def test_the_version_is_the_projects_everywhere(packages, tmp_path, capsys):
             assert (tmp_path / name / url).is_file(), target
     manifest = (CLONE / "boards/library_manifest.py").read_text()
     assert f'version="{version()}"' in manifest
+
+
+@pytest.mark.parametrize(
+    "path", ["thesis.txt", "core/main.py", "site/package.json", "core"], ids=lambda path: path
+)
+def test_a_folder_with_anything_else_is_left_alone(packages, tmp_path, path):
+    mine = tmp_path / path
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(FileExistsError, match="holds something else"):
+        write_packages(list(packages.values()), tmp_path)
+    assert mine.read_text() == "mine"
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == [mine]
+
+
+def test_packages_are_made_anew_after_a_run_that_was_stopped(packages, tmp_path):
+    write_packages(list(packages.values()), tmp_path)
+    (tmp_path / "core/package.json").unlink()
+    (tmp_path / "core/iothub/of_before.mpy").write_bytes(b"M")
+    write_packages(list(packages.values()), tmp_path)
+    assert (tmp_path / "core/package.json").is_file()
+    assert not (tmp_path / "core/iothub/of_before.mpy").exists()
 
 
 def test_no_pattern_is_left_over(packages):
