@@ -222,6 +222,15 @@ def test_a_tail_of_another_file_is_not_kept():
     assert (asked.has_tail, asked.restarts, asked.etag) == (False, 1, '"new"')
 
 
+def test_an_etag_that_is_no_ascii_is_not_kept():
+    for etag in (b'"\xe9"', '"\u4e2d"'.encode()):
+        asked = running(offset=0, etag="", has_tail=False)
+        assert answer(asked, 200, {b"etag": etag}, SIZE) == TAKE
+        assert asked.etag == ""
+        assert answer(asked, 200, {b"etag": etag}, SIZE) == TAKE
+        assert asked.restarts == 0
+
+
 def test_an_etag_that_is_too_long_is_not_kept():
     asked = Asked(SIZE, TAIL)
     assert answer(asked, 200, {b"etag": b"x" * 129}, SIZE) == TAKE

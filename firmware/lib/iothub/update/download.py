@@ -44,7 +44,7 @@ BEHAVIOUR = (
 )
 _MAX_TRIES = const(10)  # in a row, without a byte of the file
 _MAX_RESTARTS = const(8)  # from the beginning: each wears the flash
-_MAX_ETAG_BYTES = const(128)  # a longer one is not kept
+_MAX_ETAG_BYTES = const(128)  # a longer one is not kept, nor one that is no ASCII
 
 
 def fields(asked):
@@ -73,7 +73,8 @@ def answer(asked, response):
             _count(asked, event)
     behaviour = happened(asked, event)
     if behaviour == TAKE:
-        asked.etag = "" if len(etag) > _MAX_ETAG_BYTES else str(etag, "utf-8")
+        is_kept = len(etag) <= _MAX_ETAG_BYTES and max(etag + b" ") < 127
+        asked.etag = str(etag, "utf-8") if is_kept else ""
     return behaviour
 
 
