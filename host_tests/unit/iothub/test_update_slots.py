@@ -1,7 +1,7 @@
 """Slots and partitions from admission to confirmation, with slotboot.py at each start."""
 
 import slotboot
-from iothub.errors import UpdateError
+from iothub.errors import StorageError, UpdateError
 from iothub.update import image, slots
 
 from host_tests.unit.iothub import bundles
@@ -244,6 +244,58 @@ def test_a_damaged_bundle_changes_nothing():
             assert board.tree.size("/slots/b") == -1
 
 
+def test_a_flash_that_fails_while_unpacking_changes_nothing():
+    with OnBoard() as board:
+        board.start()
+        place = board.slots()
+        update_slot(place)  # the download is whole
+        board.start()
+        place.give_up("bad")
+        board.start()
+        place = board.slots()
+        really_open = board.tree.open
+
+        def fails(path, mode):
+            if mode == "wb":
+                raise OSError(28, "no room")
+            return really_open(path, mode)
+
+        def install():
+            for _ in place.install(trailer_of(bundles.bundle(NEW), unpacked=len(NEW))):
+                pass
+
+        board.tree.open = fails
+        assert raises(StorageError, install).errno == 28
+        board.tree.open = really_open
+        assert board.start() == "a"
+        install()
+        assert board.start() == "b"
+
+
+def test_what_is_installed_is_judged_once_more():
+    with OnBoard() as board:
+        board.start()
+        place = board.slots()
+        for fields in ({"product": "OTHER12345"}, {"pair": None}):
+            trailer = trailer_of(bundles.bundle(NEW), unpacked=len(NEW), **fields)
+            raises(UpdateError, next, place.install(trailer))
+        assert not board.slots().on_trial
+
+
+def test_a_trial_begins_without_what_was_counted_and_noted_before():
+    with OnBoard() as board:
+        board.start()
+        board.slots()
+        assert [board.fail_at_start(WATCHDOG) for _ in range(2)] == ["a"] * 2
+        place = board.slots()
+        assert place.tries == 2
+        update_slot(place)
+        assert [board.start(WATCHDOG) for _ in range(4)] == ["b"] * 3 + ["a"]
+        place = board.slots()
+        assert place.rolled_back == "it hung, or reset the chip"
+        assert place.causes == [WATCHDOG] * 3
+
+
 def test_the_floor_moves_when_confirmed_only():
     with OnBoard() as board:
         board.start()
@@ -416,6 +468,9 @@ def test_an_application_that_is_not_confirmed_is_given_up():
             assert board.slots().rolled_back == place.rolled_back
             update_application(place)
             assert place.rolled_back is None
+            board.start()
+            board.start()
+            assert board.slots().rolled_back == "it was restarted before it proved itself"
 
 
 def test_an_application_given_up_leaves_the_version_before():
