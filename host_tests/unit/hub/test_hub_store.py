@@ -1,13 +1,16 @@
 """The store: group transactions, refusals, records, and a registry that outlives the process."""
 
+import base64
+import copy
 import sqlite3
+from collections.abc import Callable
 
 import pytest
 
 from tools.hub.clock import HubClock
 from tools.hub.events import Records
 from tools.hub.faults import FaultError, Faults
-from tools.hub.registry import Registry, RegistryError
+from tools.hub.registry import MAX_TOPICS_PER_PRODUCT, Registry, RegistryError
 from tools.hub.store import Store, StoreError
 
 INSERT = "INSERT INTO event VALUES (?, 0, NULL, 'x', '{}')"
@@ -116,9 +119,80 @@ def test_registry_survives_and_refuses_duplicates(tmp_path):
         again.remove_topic(product.product_id, "event")
 
 
-def test_secrets_are_16_bytes_and_never_in_a_repr(tmp_path):
-    import base64
+def test_every_change_is_there_after_a_restart(tmp_path):
+    path = str(tmp_path / "hub.db")
+    _, registry = new_registry(path)
+    lamps = registry.add_product("lamps")
+    certified = registry.add_product("certified", auth="cert")
+    one, two = lamps.product_id, certified.product_id
+    changes: list[Callable[[], object]] = [
+        lambda: registry.add_topic(one, "a/b", "pub"),
+        lambda: registry.change_topic(one, "a/b", "a/c", "pub"),
+        lambda: registry.change_topic(one, "a/c", "a/c", "both"),
+        lambda: registry.add_topic(one, "a/d", "sub"),
+        lambda: registry.remove_topic(one, "a/d"),
+        lambda: registry.add_device(one, "dev01"),
+        lambda: registry.set_secret(lamps.devices["dev01"], base64.b64encode(b"k" * 16).decode()),
+        lambda: registry.set_enabled(lamps.devices["dev01"], False),
+        lambda: registry.set_registration(one, "preset", 3),
+        lambda: registry.add_device(two, "dev01", b"a certificate", registered=True),
+        lambda: registry.set_certificate(certified.devices["dev01"], b"another"),
+        lambda: registry.set_authority(two, b"an authority"),
+        lambda: registry.remove_device(lamps.devices["dev01"]),
+        lambda: registry.remove_product(lamps),
+    ]
+    for number, change in enumerate(changes):
+        before = copy.deepcopy(registry.products)
+        events = event_count(path)
+        change()
+        assert registry.products != before, number
+        store, again = new_registry(path)
+        assert again.products == registry.products, number
+        assert again.authorities == registry.authorities, number
+        store.close()
+        assert event_count(path) == events + 1, number
+    assert registry.authorities == [b"an authority"]
 
+
+def event_count(path: str) -> int:
+    """Those that are committed."""
+    with sqlite3.connect(path) as other:
+        return other.execute("SELECT COUNT(*) FROM event").fetchone()[0]
+
+
+def test_a_secret_of_ones_own_is_base64_of_a_length_that_devices_have(tmp_path):
+    _, registry = new_registry(":memory:")
+    product_id = registry.add_product("lamps").product_id
+    device = registry.add_device(product_id, "dev01")
+    for size in (16, 48):
+        secret = base64.b64encode(b"k" * size).decode()
+        registry.set_secret(device, secret)
+        assert device.secret == secret
+        assert registry.add_device(product_id, f"dev{size}", secret=secret).secret == secret
+    kept = device.secret
+    for bad in ("", "a" * 23, "-" * 24, *(base64.b64encode(bytes(n)).decode() for n in (15, 49))):
+        with pytest.raises(RegistryError, match="a device secret"):
+            registry.set_secret(device, bad)
+        with pytest.raises(RegistryError, match="a device secret"):
+            registry.add_device(product_id, "other", secret=bad)
+    assert device.secret == kept
+    certified = registry.add_product("certified", auth="cert").product_id
+    with pytest.raises(RegistryError, match="logs in by certificate"):
+        registry.set_secret(registry.add_device(certified, "dev01"), kept)
+
+
+def test_a_product_has_a_hundred_topics():
+    _, registry = new_registry(":memory:")
+    product = registry.add_product("lamps")
+    for number in range(MAX_TOPICS_PER_PRODUCT - len(product.topics)):
+        registry.add_topic(product.product_id, f"a/{number}", "pub")
+    with pytest.raises(RegistryError) as caught:
+        registry.add_topic(product.product_id, "a/more", "pub")
+    assert caught.value.code == "limit"
+    assert len(product.topics) == MAX_TOPICS_PER_PRODUCT
+
+
+def test_secrets_are_16_bytes_and_never_in_a_repr(tmp_path):
     _, registry = new_registry(":memory:")
     product = registry.add_product("lamps")
     device = registry.add_device(product.product_id, "dev01")
