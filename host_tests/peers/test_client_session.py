@@ -314,18 +314,20 @@ def test_slow_handlers_run_in_order_and_those_too_many_come_again(broker):
             await dut.expect("ready")
             for i in range(20):
                 await app.publish("down", str(i))
-            for _ in range(4):
+                if not i:
+                    await dut.expect("begun")  # 16 more may wait
+            for _ in range(3):
                 assert (await dut.expect("overrun"))["topic"] == "down"
             await asyncio.sleep(2.5)  # keepalive is a second: the link lives on meanwhile
             assert not dut.of("offline")
             dut.tell()
-            for i in range(16):
+            for i in range(17):
                 handled = await dut.expect("handled")
                 assert (handled["payload"], handled["running"]) == (str(i), 1)
             proxy.cut()
             await dut.expect("offline")
             proxy.heal()
-            for i in range(16, 20):
+            for i in range(17, 20):
                 assert (await dut.expect("handled"))["payload"] == str(i)
             await finish(dut)
 
@@ -539,6 +541,20 @@ def test_stop_and_cancel_say_goodbye_and_leave_nothing_behind(broker):
                 assert wire.kinds(link.up.log)[-1] == wire.DISCONNECT
             assert len(proxy.links) == 2
             assert not dut.of("offline")
+
+    run(scenario)
+
+
+def test_a_run_that_begins_as_the_last_one_ends_has_its_handlers_to_itself(broker):
+    async def scenario() -> None:
+        async with device("begins_anew_at_once", broker, 3) as dut:
+            for number in range(4):
+                assert (await dut.expect("handled"))["payload"] == f"whole {number}"
+            await finish(dut)
+            begun = [event["payload"] for event in dut.of("handling")]
+            assert begun == [f"cut {turn}" for turn in range(3)] + [f"whole {n}" for n in range(4)]
+            assert {event["running"] for event in dut.of("handling")} == {1}
+            assert not dut.of("handler_failed")
 
     run(scenario)
 

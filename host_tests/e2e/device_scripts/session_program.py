@@ -275,6 +275,7 @@ async def handler_is_slow(host, port):
 
     async def slow(topic, payload):
         running[0] += 1
+        say("begun", payload=payload)
         await gate.wait()
         await asyncio.sleep_ms(1)
         say("handled", payload=payload, running=running[0])
@@ -427,6 +428,41 @@ async def is_cancelled(host, port):
     await session.publish("up", "again", 1)
     await stopped(session, task)
     await asyncio.sleep_ms(2 * TICK_MS)  # the helper tasks are gone, or they would fail here
+
+
+async def begins_anew_at_once(host, port, turns):
+    """Each run() is followed by the next, while a handler of the last one is still at it."""
+    session = new_session(host, port)
+    running = [0]
+
+    async def handler(topic, payload):
+        running[0] += 1
+        say("handling", payload=payload, running=running[0])
+        try:
+            await asyncio.sleep_ms(50)
+            say("handled", payload=payload)
+        finally:
+            await asyncio.sleep_ms(1)
+            running[0] -= 1
+
+    session.register("down", handler)
+
+    async def run():
+        while True:
+            await session.run()
+
+    task = asyncio.create_task(run())
+    for turn in range(int(turns)):
+        await session.online()
+        await session.publish("down", f"cut {turn}", 1)
+        while not running[0]:
+            await asyncio.sleep_ms(1)
+        await asyncio.wait_for_ms(session.stop(), 1000)
+    await session.online()
+    for number in range(4):
+        await session.publish("down", f"whole {number}", 1)
+    await test_says()
+    task.cancel()
 
 
 async def runs_out_of_memory(host, port):

@@ -99,7 +99,7 @@ class Session:
         self._stalled_ms = 0
         self._changed = asyncio.Event()
         self._coroutines = []
-        self._coroutine_added = asyncio.Event()
+        self._coroutine_added = None  # of the present run()
         self._checked_topic = None
         self._ticked_ms = ticks_ms()
         self._online_ms = 0
@@ -115,8 +115,8 @@ class Session:
         are healed here; what the caller did wrong (BadInput) is raised, and a LinkError when the
         code to connect is missing, damaged or of another build."""
         self._task = asyncio.current_task()
-        self._stopping = False
         self._failed_loads = 0
+        self._coroutine_added = asyncio.Event()
         helpers = asyncio.create_task(self._run_coroutines()), asyncio.create_task(self._tick())
         try:
             while True:
@@ -154,6 +154,7 @@ class Session:
             self.engine.disconnect()
             self._close()
             self.state = STOPPED
+            self._stopping = False
             self._task = None
             self._pulse()
             for helper in helpers:
@@ -164,7 +165,7 @@ class Session:
         if self._task is not None:
             self._stopping = True
             self._task.cancel()
-            while self.state != STOPPED:
+            while self._stopping:  # not the state: who called run() may do so again at once
                 await asyncio.sleep_ms(1)
 
     async def step_aside(self):
@@ -396,19 +397,20 @@ class Session:
         await for_now("iothub.net.waiting").unsubscribe(self, pattern)
 
     async def _run_coroutines(self):
+        added = self._coroutine_added
         while True:
             while not self._coroutines:
-                self._coroutine_added.clear()
-                await self._coroutine_added.wait()
+                added.clear()
+                await added.wait()
             try:
-                await self._coroutines[0]
+                await self._coroutines.pop(0)
             except Exception as e:
                 self._handler_failed(e)
             except asyncio.CancelledError as e:
-                if self.state == STOPPED:
+                # The next run() may have begun before this one's handler is told.
+                if self.state == STOPPED or added is not self._coroutine_added:
                     raise
                 self._handler_failed(e)  # something the handler waited for was cancelled
-            self._coroutines.pop(0)
 
     def _handler_failed(self, error):
         self.handler_errors += 1
