@@ -61,8 +61,12 @@ class KeyPair:
 
 
 def make_keys(folder: Path, bits: int = KEY_BITS[0]) -> KeyPair:
-    """Makes what is missing in `folder`, and nothing else. Raises OtaError."""
+    """Makes what is missing in `folder`, and nothing else: not a key to be in use where there is
+    a next one, which says that devices know another. Raises OtaError."""
     _make_folder(folder)
+    if (folder / NEXT).exists() and not (folder / CURRENT).exists():
+        reason = f"there is no {folder / CURRENT}, the key that devices know"
+        raise OtaError(reason, "Restore it from your copy.")
     for name in (CURRENT, NEXT):
         if not (folder / name).exists():
             _write_key(folder / name, rsa.generate_private_key(_EXPONENT, bits))
@@ -73,12 +77,11 @@ def rotate(folder: Path, bits: int = KEY_BITS[0]) -> KeyPair:
     """The next key becomes the one in use; the one in use is kept as retired-ID.pem. Raises
     OtaError."""
     keys = read_keys(folder)
-    retired = folder / f"retired-{keys.current.key_id.hex()}.pem"
-    coming = folder / (NEXT + ".new")
-    _write_key(coming, rsa.generate_private_key(_EXPONENT, bits))
-    (folder / CURRENT).replace(retired)
+    following = rsa.generate_private_key(_EXPONENT, bits)
+    _write_key(folder / f"retired-{keys.current.key_id.hex()}.pem", keys.current.private)
+    # Stopped behind this, the folder lacks a next key only, which make_keys() makes.
     (folder / NEXT).replace(folder / CURRENT)
-    coming.replace(folder / NEXT)
+    _write_key(folder / NEXT, following)
     return _published(folder)
 
 
@@ -111,10 +114,18 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise OtaError(f"{folder}: {error.strerror}", "Name another folder: KEYS=path.") from error
+        raise OtaError(f"{folder}: {error.strerror}", "Name another folder: --keys.") from error
 
 
 def _write_key(path: Path, private: rsa.RSAPrivateKey) -> None:
+    """Whole, or not at all. Raises OtaError."""
     text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.touch(mode=0o600)
-    path.write_bytes(text)
+    unfinished = path.with_name(path.name + ".new")
+    try:
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        unfinished.write_bytes(text)
+        unfinished.replace(path)
+    except OSError as error:
+        reason = f"{path} cannot be written: {error.strerror}"
+        raise OtaError(reason, "Make room, or name another folder: --keys.") from error

@@ -2,6 +2,7 @@
 it should refuse it refuses. The real images of three ESP32 boards are packed too."""
 
 import ast
+import contextlib
 import io
 import json
 import random
@@ -108,6 +109,46 @@ def test_after_a_rotation_devices_know_the_key_that_signs(tmp_path, compiled):
     packed = pack_bundle(PICO, compiled, RELEASE, twice)
     with pytest.raises(UpdateError, match="signed with a key this device does not have"):
         device_takes(packed.content, before)
+
+
+@pytest.mark.parametrize("stopped_at", range(4))
+def test_a_rotation_that_is_stopped_leaves_a_key_that_devices_know(
+    tmp_path, monkeypatch, stopped_at
+):
+    before = make_keys(tmp_path)
+    left = iter(range(stopped_at))
+    replace = Path.replace
+
+    def cut(path, target):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with contextlib.suppress(KeyboardInterrupt):
+        rotate(tmp_path)
+    monkeypatch.undo()
+    after = make_keys(tmp_path)  # what the error of a missing key says
+    known = {before.current.modulus, before.following.modulus}
+    assert after.current.modulus in known
+    assert after.public_file() == (tmp_path / PUBLIC).read_bytes()
+
+
+def test_no_key_is_made_for_one_that_was_lost(tmp_path, capsys):
+    make_keys(tmp_path)
+    (tmp_path / "current.pem").unlink()
+    assert cli.main(["keys", "--keys", str(tmp_path)]) == 1
+    assert "Restore it from your copy" in capsys.readouterr().err
+    assert not (tmp_path / "current.pem").exists()
+
+
+def test_a_folder_that_cannot_be_one_is_told_with_the_option(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert cli.main(["keys", "--keys", str(tmp_path / "file")]) == 1
+    assert "Name another folder: --keys." in capsys.readouterr().err
+    (tmp_path / "current.pem.new").mkdir()
+    assert cli.main(["keys", "--keys", str(tmp_path)]) == 1
+    assert "current.pem cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
