@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tools.fetch.archive import read_member
+from tools.fetch.errors import FetchError
 from tools.fetch.pins import Member, Pin
 from tools.fetch.registry import download
 
@@ -20,14 +21,19 @@ def is_installed(pin: Pin, root: Path = CLONE) -> bool:
 def install(pin: Pin, root: Path = CLONE) -> None:
     """Downloads `pin` and writes its files below `root`.
 
-    Raises `FetchError`; then nothing was written.
+    Raises `FetchError`; each file is whole then, or as it was.
     """
     with tempfile.TemporaryDirectory(prefix="fetch-") as folder:
         archive = Path(folder) / pin.file
         download(pin, archive)
         contents = [read_member(pin, archive, member) for member in pin.members]
     for member, content in zip(pin.members, contents, strict=True):
-        _write(root / member.destination, content)
+        try:
+            _write(root / member.destination, content)
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}"
+            hint = "Move away what is in its place, or make room, then run it again."
+            raise FetchError(pin.name, "writing", reason, hint) from error
 
 
 def _holds(path: Path, member: Member) -> bool:

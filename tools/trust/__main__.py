@@ -49,7 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"trust: {missing}", file=sys.stderr)
     if errors:
         return 1
-    write(checked, folder)
+    try:
+        write(checked, folder)
+    except TrustError as error:
+        print(f"trust: {error}", file=sys.stderr)
+        return 1
     print(f"{len(checked)} anchors in {folder}")
     return 0
 

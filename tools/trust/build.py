@@ -49,11 +49,15 @@ def check(anchor: Anchor, found: dict[str, bytes], today: date) -> Checked:
 
 
 def write(checked: list[Checked], folder: Path) -> None:
-    """One .der file an anchor; .der files that are no longer anchors go away."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = {f"{item.anchor.key}.der" for item in checked}
-    for path in folder.glob("*.der"):
-        if path.name not in kept:
-            path.unlink()
-    for item in checked:
-        (folder / f"{item.anchor.key}.der").write_bytes(item.der)
+    """One .der file an anchor; .der files that are no longer anchors go. Raises TrustError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = {f"{item.anchor.key}.der" for item in checked}
+        for path in folder.glob("*.der"):
+            if path.name not in kept:
+                path.unlink()
+        for item in checked:
+            (folder / f"{item.anchor.key}.der").write_bytes(item.der)
+    except OSError as error:
+        reason = f"cannot be written: {error.strerror}"
+        raise TrustError(str(error.filename), reason, "Move away what is in its place.") from error

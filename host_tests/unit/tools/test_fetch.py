@@ -163,6 +163,13 @@ def test_nothing_is_written_when_one_of_two_files_is_wrong(source, tmp_path):
     assert_refused(pin, tmp_path, "missing.py")
 
 
+def test_a_file_in_the_place_of_a_folder_is_told(source, tmp_path):
+    (tmp_path / "lib").write_text("mine")
+    with pytest.raises(FetchError, match=r"writing: .*lib: .*\n.*Move away what is in its place"):
+        install(source, tmp_path)
+    assert (tmp_path / "lib").read_text() == "mine"
+
+
 def test_a_download_that_is_cut_is_refused(index, source, tmp_path):
     whole = index.files[source.file]
     index.files[source.file] = whole[:-100]

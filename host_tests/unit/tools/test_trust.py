@@ -219,6 +219,13 @@ def test_nothing_is_written_when_one_is_missing(world, tmp_path, capsys):
     assert built(tmp_path) == []
 
 
+def test_a_file_in_its_place_is_told(world, tmp_path, capsys):
+    (tmp_path / "build").write_text("mine")
+    assert command.main([]) == 1
+    assert f"{tmp_path}/build" in (told := capsys.readouterr().err)
+    assert "Move away what is in its place" in told
+
+
 def test_a_package_that_changed_is_refused(world, tmp_path, capsys, index):  # noqa: F811
     index.files["sdk-1.0-py3-none-any.whl"] += b"\0"
     assert command.main([]) == 1
