@@ -136,6 +136,10 @@ class Driver:
         return messages
 
 
+class Cancelled(BaseException):
+    """As asyncio's CancelledError, which is no Exception either."""
+
+
 def pause():
     """For handlers that take their time: awaited, it lets the test go on."""
     return _Pause()

@@ -3,7 +3,7 @@ from iothub.services.rrpc import ANSWERING, DONE, LATE, Rrpc
 from iothub.timeouts import RRPC_AIM_MS, RRPC_LIMIT_MS, RRPC_QUIET_MS
 
 from host_tests.unit.iothub.no_code import ERRORS, NoCode
-from host_tests.unit.iothub.service_driver import IDENTITY, Driver, pause
+from host_tests.unit.iothub.service_driver import IDENTITY, Cancelled, Driver, pause
 from host_tests.unit.iothub.state_table import steps
 
 # For each state of a call those that may follow.
@@ -163,6 +163,19 @@ def test_a_handler_that_fails_is_reported_and_others_go_on():
 
     rrpc.received(REQUESTS + b"2", b"")
     assert len(driver.reports) == 2 and not _waits(rrpc)
+
+
+def test_a_handler_whose_own_task_was_cancelled_is_reported_at_once():
+    rrpc, driver = _rrpc()
+
+    @rrpc
+    async def handler(payload):
+        await pause()
+        raise Cancelled
+
+    rrpc.received(REQUESTS + b"1", b"")
+    driver.run()
+    assert isinstance(driver.reports[0], Cancelled) and not _waits(rrpc)
 
 
 def test_calls_at_once_are_bounded():

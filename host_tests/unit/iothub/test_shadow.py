@@ -24,7 +24,7 @@ from iothub.timeouts import SHADOW_ANSWER_MS, SHADOW_HANDLER_MS, SHADOW_PAUSE_MS
 
 from host_tests.unit.iothub.expect import raises
 from host_tests.unit.iothub.no_code import ERRORS, MISSING, NoCode
-from host_tests.unit.iothub.service_driver import IDENTITY, Driver, pause
+from host_tests.unit.iothub.service_driver import IDENTITY, Cancelled, Driver, pause
 from host_tests.unit.iothub.state_table import steps, watched
 
 # For each state those that may follow.
@@ -732,6 +732,23 @@ def test_a_handler_that_hangs_is_cancelled_and_others_are_not_held_up():
     assert isinstance(driver.reports[0], IoTHubError) and "long" in driver.reports[0].reason
     (update,) = driver.take()
     assert update["state"] == {"reported": {"b": 1}, "desired": {"b": None}}
+
+
+def test_a_handler_whose_own_task_was_cancelled_holds_up_no_others():
+    shadow, driver = _online()
+
+    @shadow.on("a")
+    async def on_a(value):
+        await pause()
+        raise Cancelled
+
+    shadow.on("b")(lambda value: None)
+    _delta(shadow, {"a": 1, "b": 1}, 8)
+    driver.run()
+    assert isinstance(driver.reports[0], Cancelled)
+    (update,) = driver.take()
+    assert update["state"] == {"reported": {"b": 1}, "desired": {"b": None}}
+    assert shadow.desired == {"a": 1, "b": 1}
 
 
 def test_a_handler_may_change_what_it_is_given():

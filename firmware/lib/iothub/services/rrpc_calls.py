@@ -52,7 +52,12 @@ def received(rrpc, process_id, payload):
 async def _run(rrpc, call, coroutine):
     try:
         _answer(rrpc, call, await coroutine)
-    except Exception as e:
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as e:
+        # It was late, and this task is cancelled; or something the handler waited for was.
+        if call.state == DONE and not isinstance(e, Exception):
+            raise
         _end(rrpc, call, e)
 
 

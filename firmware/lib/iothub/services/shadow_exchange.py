@@ -414,7 +414,12 @@ async def _run_handlers(shadow, wanted):
                 applied = {key: applied}
             changes.update(checked_changes(applied))
             clears.update(parts[key])
-        except Exception as e:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as e:
+            # It was late, and this task is cancelled; or something the handler waited for was.
+            if shadow._applying is not wanted and not isinstance(e, Exception):
+                raise
             shadow._driver.report(e)
     if shadow._applying is wanted:  # else it was late, and given up
         shadow._applying = None
