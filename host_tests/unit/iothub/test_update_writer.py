@@ -67,6 +67,50 @@ def test_a_file_of_every_size_arrives():
             assert bench.writer.tail == bench.trailer
 
 
+def test_it_says_when_a_block_was_written():
+    bench = Bench(BLOCK_BYTES + 100)
+    writer = bench.writer
+    checks.admit(writer, bench.file[:HEAD_BYTES])
+    writer.begin_with(bench.file[:HEAD_BYTES])
+    assert writer.taken == HEAD_BYTES
+    blocks = 0
+    while not writer.is_complete:
+        space = writer.space()
+        count = min(len(space), 1000)
+        space[:count] = bench.file[writer.taken : writer.taken + count]
+        said = writer.took(count)
+        assert said == (len(bench.place.flash.written) > blocks)
+        blocks = len(bench.place.flash.written)
+    assert blocks == 2
+    checks.finish(writer)
+
+
+def test_what_begins_anew_closes_the_target_and_records_from_the_front():
+    bench = Bench()
+    bench.feed(50000)
+    bench.writer.begin()
+    assert bench.place.flash.closed == 0
+    bench.feed()
+    assert bench.place.flash.closed == 1
+    assert bench.records == [INTERVAL_BYTES] + [INTERVAL_BYTES * i for i in (1, 2, 3)]
+    bench.writer.close()
+    assert bench.place.flash.closed == 2
+
+
+def test_a_trailer_of_another_kind_than_the_first_bytes_is_refused():
+    class Undecided(Place):
+        def admit(self, trailer, head, size):
+            Place.admit(self, trailer, head, size)
+            return "slot" if trailer is None else "partition"
+
+    bench = Bench(BLOCK_BYTES)
+    bench.place = Undecided()
+    bench.start()
+    bench.feed()
+    error = raises(UpdateError, checks.finish, bench.writer)
+    assert error.reason == "it begins as another kind than it says"
+
+
 def test_with_the_tail_first_the_rest_ends_before_it():
     bench = Bench()
     checks.take_tail(bench.writer, bench.trailer)

@@ -10,13 +10,13 @@ BLOCK_BYTES = 4096
 
 
 class FlashTarget:
-    """`blocks` of flash. `written` has what was written, as (offset, bytes); `broken_at` is an
-    offset that cannot be read."""
+    """`blocks` of flash. `written` has what was written, as (offset, bytes), `closed` counts;
+    `broken_at` is an offset that cannot be read."""
 
     def __init__(self, blocks):
         self.data = bytearray(blocks * BLOCK_BYTES)
         self.written = []
-        self.syncs = 0
+        self.syncs = self.closed = 0
         self.broken_at = None
 
     def write(self, offset, view):
@@ -36,7 +36,7 @@ class FlashTarget:
         self.syncs += 1
 
     def close(self):
-        pass
+        self.closed += 1
 
 
 class Place:
