@@ -28,7 +28,7 @@ def check(data, **changes):
         "board": BOARD,
         "kinds": {image.BUNDLE: ROOM},
         "floor": 7,
-        "capacity": None,
+        "file_bytes": None,
         "bytecode": 6,
         "keys": [PUBLIC],
     }
@@ -55,7 +55,7 @@ def test_a_trailer_says_what_it_is_of():
 def test_the_right_image_is_taken():
     data = trailer_bytes(CONTENT)
     check(data)
-    check(data, capacity=len(CONTENT) + image.TRAILER_BYTES)
+    check(data, file_bytes=len(CONTENT) + image.TRAILER_BYTES)
     check(data, keys=[LONG_PUBLIC, PUBLIC])  # while keys are rotated
     check(trailer_bytes(CONTENT, pair=(LONG_PRIVATE, LONG_PUBLIC)), keys=[LONG_PUBLIC, PUBLIC])
     check(trailer_bytes(CONTENT, bytecode=0))
@@ -68,7 +68,8 @@ def test_the_wrong_image_is_refused_with_the_reason():
     assert refusal(trailer_bytes(CONTENT, kind=2)) == "kind 2 is not for this device"
     assert refusal(trailer_bytes(CONTENT, bytecode=5)) == "has .mpy version 5, not 6"
     assert refusal(trailer_bytes(CONTENT, sequence=6)) == "sequence 6 is older than 7"
-    assert refusal(trailer_bytes(CONTENT), capacity=715) == "the trailer is of another file"
+    assert refusal(trailer_bytes(CONTENT), file_bytes=715) == "the trailer is of another file"
+    check(trailer_bytes(CONTENT, size=ROOM - image.TRAILER_BYTES))
     too_large = trailer_bytes(CONTENT, size=ROOM - image.TRAILER_BYTES + 1)
     assert refusal(too_large) == "100001 bytes, room for 100000"
     assert refusal(trailer_bytes(CONTENT), keys=[LONG_PUBLIC]) == (
@@ -126,6 +127,19 @@ def test_a_signature_is_compared_as_a_whole_block():
     assert not image.is_signed(trailer, PUBLIC)
 
 
+def test_a_signature_has_one_form():
+    n = PRIVATE[0]
+    for sequence in range(7, 40):
+        trailer = image.parse(trailer_bytes(CONTENT, sequence=sequence))
+        same = int.from_bytes(trailer.signature, "big") + n  # modulo n it is the same
+        if not same >> 2048:
+            assert image.is_signed(trailer, PUBLIC)
+            trailer.signature = same.to_bytes(256, "big")
+            assert not image.is_signed(trailer, PUBLIC)
+            return
+    raise AssertionError("none has room for another form")
+
+
 def test_the_digest_is_compared():
     trailer = image.parse(trailer_bytes(CONTENT))
     image.verify(trailer, sha256(CONTENT).digest())
@@ -150,11 +164,20 @@ def test_an_image_must_begin_as_its_kind():
     application = image.parse(trailer_bytes(CONTENT, kind=2))
     image.check_head(application, esp32_head(9), chip=9)
     image.check_head(application, memoryview(esp32_head(9)))
-    raises(UpdateError, image.check_head, application, CONTENT)
+    for head in (CONTENT, b"\xe8" + esp32_head()[1:]):
+        error = raises(UpdateError, image.check_head, application, head)
+        assert error.reason == "not an ESP32 application"
     error = raises(UpdateError, image.check_head, application, esp32_head(9), chip=5)
     assert error.reason == "made for chip 9, not 5"
     error = raises(UpdateError, image.check_head, application, esp32_head(is_application=False))
     assert error.reason.startswith("a merged file")
+
+
+def test_without_a_trailer_the_first_bytes_tell_the_kind():
+    assert image.kind_of(memoryview(CONTENT)) == image.BUNDLE
+    assert image.kind_of(esp32_head()) == image.ESP32_APPLICATION
+    for head in (bytes(48), b"\x00" + esp32_head()[:-1], b"IHC\x01" + CONTENT[4:]):
+        raises(UpdateError, image.kind_of, head)
 
 
 def test_a_key_file_has_one_key_or_two():

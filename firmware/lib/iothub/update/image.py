@@ -85,11 +85,11 @@ def parse(data):
         raise UpdateError("no trailer at the file's end")
 
 
-def check(trailer, product, board, kinds, floor, capacity, bytecode, keys, unsigned=False):
+def check(trailer, product, board, kinds, floor, file_bytes, bytecode, keys, unsigned=False):
     """Raises UpdateError with the reason unless this device may take the image.
 
     `product`, `board`: whose images it takes; `kinds`: {kind: bytes it has room for}; `floor`: the
-    least sequence; `capacity` is the bytes of the file the cloud announced, with trailer (None:
+    least sequence; `file_bytes` is the bytes of the file the cloud announced, with trailer (None:
     unknown); `bytecode`: sys.implementation._mpy & 255; `keys`: see load_keys(). With `unsigned`
     an image without signature is taken too; one with a wrong signature never is.
     """
@@ -102,7 +102,7 @@ def check(trailer, product, board, kinds, floor, capacity, bytecode, keys, unsig
         raise UpdateError("kind %d is not for this device" % trailer.kind)
     if trailer.bytecode not in (0, bytecode):
         raise UpdateError("has .mpy version %d, not %d" % (trailer.bytecode, bytecode))
-    if capacity is not None and trailer.size + TRAILER_BYTES != capacity:
+    if file_bytes is not None and trailer.size + TRAILER_BYTES != file_bytes:
         raise UpdateError("the trailer is of another file")
     if trailer.size + TRAILER_BYTES > room:
         raise UpdateError("%d bytes, room for %d" % (trailer.size + TRAILER_BYTES, room))
