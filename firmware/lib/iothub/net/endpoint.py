@@ -20,7 +20,7 @@ class Endpoint:
         self.network = network
         self.security = security
         self.path = path
-        self._address = None
+        self._address = None  # as getaddrinfo gave it, for as long as it works
         self._holds_handshake = False
         self._raw = None  # the socket, while a handshake lasts: it may know why that ended
 

@@ -199,5 +199,6 @@ class Client:
     def _failed(self, error):
         if isinstance(error, (OSError, ValueError)):
             error = self._endpoint.explain(error)
+        self._endpoint._address = None  # perhaps someone else answers there by now
         self.close()
         return error

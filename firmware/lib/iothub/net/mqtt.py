@@ -83,6 +83,7 @@ class MQTTClient(simple.MQTTClient):
         engine = self._engine
         engine.clean_session = clean_session
         started_ms = ticks_ms()
+        self._endpoint._address = None  # as umqtt.simple: perhaps the server has moved
         opening = self._endpoint.begin()
         self.sock = opening.stream
         while not self._link(opening.step, _POLL_MS):

@@ -258,6 +258,8 @@ class Session:
                 self._task.cancel()
 
     def _lost(self, error):
+        if self.state != ONLINE:
+            self._endpoint._address = None  # perhaps someone else answers there by now
         self.engine.closed()
         self._close()
         self._pulse()
