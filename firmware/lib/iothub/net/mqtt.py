@@ -111,8 +111,12 @@ class MQTTClient(simple.MQTTClient):
         return self._session_present
 
     def disconnect(self):
-        self._engine.disconnect()
-        self._drop_link()
+        try:
+            self._engine.disconnect()
+        except (OSError, ValueError):
+            pass  # the server went first
+        finally:
+            self._drop_link()
 
     def ping(self):
         self._catch_up()
