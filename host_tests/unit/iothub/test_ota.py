@@ -266,6 +266,15 @@ def test_the_version_that_runs_is_done_already():
     assert bench.take() == [progress("done")]
 
 
+def test_the_version_that_runs_is_wanted_again_while_another_is_downloaded():
+    bench = Bench().in_state(DOWNLOADING)
+    bench.receives(update("0.1"))
+    assert bench.ota.state == IDLE and bench.ota.update is None and bench.ota.percent == 0
+    assert bench.take() == [progress("done", "0.1")]
+    bench.receives(update())
+    assert len(bench.fetched) == 2 and bench.ota.state == DOWNLOADING
+
+
 def test_a_download_can_be_cancelled():
     bench = Bench().in_state(DOWNLOADING)
     bench.ota.cancel()

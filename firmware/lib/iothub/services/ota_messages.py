@@ -40,6 +40,7 @@ def _wanted(ota, version, url, md5, size):
             ota._driver.wake()
             return
         update.task.cancel()
+        ota.update = None
         ota._enter(IDLE)
     update = for_now("iothub.services.ota_update").Update(ota, version, url, md5, size)
     if version == ota.version:
