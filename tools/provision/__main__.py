@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from tools.boards.description import board_keys, read_board
 from tools.boards.errors import BoardError
@@ -24,7 +25,7 @@ from tools.provision.write import check_identity, write
 from tools.repl.board import RunningBoard
 
 TRUST = CLONE / "build/trust"
-_SECRET_WORDS = ("secret", "password", "key")
+_SECRET_WORDS = ("secret", "password", "private_key")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -152,18 +153,28 @@ def _common(wanted: argparse.Namespace) -> Fields:
         if path := getattr(wanted, name):
             fields[name] = str(path.resolve())
     for setting in wanted.set:
-        name, equals, value = setting.partition("=")
-        if not equals or any(word in name for word in _SECRET_WORDS):
+        name, equals, text = setting.partition("=")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if not equals or _has_secret(name, value):
             hint = "FIELD=VALUE; secrets come from files or a prompt."
             raise BoardError("reading the arguments", "--set takes no such field", hint)
-        try:
-            fields[name] = json.loads(value)
-        except ValueError:
-            fields[name] = value
+        fields[name] = value
     if wanted.ssid:
         password = read_secret(wanted.wifi_password_file, "Wi-Fi password")
         fields["network"] = {"ssid": wanted.ssid, "password": password}
     return fields
+
+
+def _has_secret(name: str, value: Any) -> bool:
+    """Of a field, also of one inside of it. keep_product_secret is true or false, and none."""
+    if isinstance(value, dict):
+        return any(_has_secret(*field) for field in value.items())
+    if isinstance(value, list):
+        return any(_has_secret(name, each) for each in value)
+    return not isinstance(value, bool) and any(word in name for word in _SECRET_WORDS)
 
 
 def _trust(wanted: argparse.Namespace, fields: Fields) -> Path | None:
