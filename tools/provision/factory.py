@@ -67,7 +67,8 @@ def read_devices(path: Path) -> list[Fields]:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BoardError(_PHASE, f"{path} is too large", f"{MAX_FILE_BYTES} bytes at most.")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
         raise BoardError(_PHASE, f"{path}: {error.strerror}", "Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -76,38 +77,48 @@ def read_devices(path: Path) -> list[Fields]:
     if not rows or len(rows) > MAX_ROWS:
         hint = f"Its first line names columns: {columns}."
         raise BoardError(_PHASE, f"{path} has {len(rows)} devices, not 1 to {MAX_ROWS}", hint)
-    unknown = sorted(str(name) for name in rows[0] if name not in _COLUMNS)
+    unknown = sorted(str(name) for name in reader.fieldnames or () if name not in _COLUMNS)
     if unknown:
         raise BoardError(_PHASE, f"unknown columns {unknown}", f"Known are {columns}.")
-    devices = [{name: value.strip() for name, value in row.items() if value} for row in rows]
-    seen: set[tuple[str, str]] = set()
-    for line, device in enumerate(devices, start=2):
+    devices: dict[tuple[str, str], Fields] = {}
+    for line, row in rows:
+        # What is beyond the columns is a list, under the name None.
+        too_long = row.pop(None, None) is not None
+        device = {name: value.strip() for name, value in row.items() if value}
         name = _name(device)
-        if not all(name) or name in seen:
-            what = "is there twice" if name in seen else "lacks product_id or device_name"
+        if too_long or not all(name) or name in devices:
+            what = "is there twice" if name in devices else "lacks product_id or device_name"
+            what = "has more values than there are columns" if too_long else what
             raise BoardError(_PHASE, f"line {line} {what}", f"Correct {path.name}.")
-        seen.add(name)
-    return devices
+        devices[name] = device
+    return list(devices.values())
 
 
 def read_results(path: Path) -> list[Result]:
-    """What earlier runs did; a last line that a power cut left half is not counted."""
+    """What earlier runs did; a last line that a power cut left half is not counted. Raises
+    BoardError."""
     if not path.exists():
         return []
     names = [field.name for field in fields(Result)]
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("status") in (DONE, FAILED)]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("status") in (DONE, FAILED)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _no_results(path, error) from error
     return [Result(**{name: row.get(name) or "" for name in names}) for row in rows]
 
 
 def provision_all(run: Run, next_board: Callable[[str], bool], told: Callable[[str], None]) -> int:
     """Goes through the devices that are not done; `next_board(device)` returns when a board for it
-    is plugged in, False to stop. Returns how many are still to do. Raises BoardError when the list
-    or the common fields are wrong, before the first board."""
+    is plugged in, False to stop. Returns how many are still to do. Raises BoardError before the
+    first board when the list, the common fields or the result file are wrong; later when a result
+    cannot be noted."""
     # The first stands for all: to ask the library for each takes 50 ms.
     files_for({**run.common, **run.devices[0]}, run.near, run.trust)
     done = {_key(result) for result in read_results(run.results) if result.status == DONE}
     todo = [device for device in run.devices if _name(device) not in done]
+    if todo:
+        _check_writable(run.results)
     told(f"{len(run.devices) - len(todo)} of {len(run.devices)} are done: {run.results}")
     while todo:
         label = "/".join(_name(todo[0]))
@@ -161,18 +172,40 @@ def _check_unused(run: Run, unique_id: str, name: tuple[str, str]) -> None:
                 raise BoardError("looking at the board", reason, "Take the next board.")
 
 
+def _check_writable(path: Path) -> None:
+    """A board whose result cannot be noted would be done twice, or given out twice."""
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+        if is_new:
+            path.unlink()  # it begins with the first result
+    except OSError as error:
+        raise _no_results(path, error) from error
+
+
 def _append(path: Path, result: Result) -> None:
-    """A line that is on the disk when this returns."""
-    is_new = not path.exists() or path.stat().st_size == 0
-    with path.open("a+b") as file:
-        # After a half line of a power cut, a new one begins.
-        torn = b""
-        if not is_new:
-            file.seek(-1, os.SEEK_END)
-            torn = b"" if file.read(1) == b"\n" else b"\r\n"
-        file.write(torn + _lines(result, is_new))
-        file.flush()
-        os.fsync(file.fileno())
+    """A line that is on the disk when this returns. Raises BoardError."""
+    try:
+        is_new = not path.exists() or path.stat().st_size == 0
+        with path.open("a+b") as file:
+            # After a half line of a power cut, a new one begins.
+            torn = b""
+            if not is_new:
+                file.seek(-1, os.SEEK_END)
+                torn = b"" if file.read(1) == b"\n" else b"\r\n"
+            file.write(torn + _lines(result, is_new))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        told = _no_results(path, error)
+        what = f"{'/'.join(_key(result))} is {result.status}, and it is not noted: {told.reason}"
+        raise BoardError(told.phase, what, told.hint) from error
+
+
+def _no_results(path: Path, error: Exception) -> BoardError:
+    why = error.strerror if isinstance(error, OSError) else "no CSV in UTF-8"
+    hint = "Make room for it, or name another file: --results"
+    return BoardError("opening the result file", f"{path}: {why}", hint)
 
 
 def _lines(result: Result, with_header: bool) -> bytes:

@@ -166,8 +166,10 @@ def test_secrets_come_from_a_file_standard_input_or_a_prompt(tmp_path, monkeypat
         ("product_id,colour\nP,red\n", r"unknown columns \['colour'\]"),
         ("product_id,device_name\nP,a\nP,\n", "line 3 lacks product_id or device_name"),
         ("product_id,device_name\nP,a\nP,a\n", "line 3 is there twice"),
+        ("product_id,device_name\n\nP,a\n\nP,a\n", "line 5 is there twice"),
+        ("product_id,device_name\nP,a\nP,b,c2Vj\n", "line 3 has more values than .* columns"),
     ],
-    ids=["empty", "column", "name", "twice"],
+    ids=["empty", "column", "name", "twice", "blank-lines", "too-long"],
 )
 def test_a_list_with_a_mistake_is_refused_with_its_line(tmp_path, text, reason):
     path = tmp_path / "devices.csv"
@@ -178,6 +180,48 @@ def test_a_list_with_a_mistake_is_refused_with_its_line(tmp_path, text, reason):
 
 def result(name: str, status: str = factory.DONE) -> factory.Result:
     return factory.Result("2026-01-01T00:00:00+00:00", "P", name, "e6", "B", "1.27.0", status, "")
+
+
+@pytest.mark.parametrize("place", ["nowhere/results.csv", "folder", "binary"])
+def test_a_result_file_that_is_none_is_told_before_the_first_board(tmp_path, capsys, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
+    devices = tmp_path / "devices.csv"
+    devices.write_text(f"product_id,device_name,device_secret\nA1B2C3D4E5,d,{SECRET}\n")
+    arguments = ["--factory", str(devices), "--set", "transport=tcp"]
+    assert provision.main([*arguments, "--results", str(tmp_path / place)]) == 1
+    told = capsys.readouterr()
+    assert "opening the result file" in told.err and "--results" in told.err
+    assert told.out == ""
+
+
+def test_a_result_that_cannot_be_noted_is_told_with_its_device(tmp_path):
+    with pytest.raises(BoardError, match=r"P/a is done, and it is not noted: .*Is a directory"):
+        factory._append(tmp_path, result("a"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "taken"),
+    [
+        ("keep_product_secret=true", True),
+        ("keepalive_s=60", True),
+        ('http={"alone": true}', True),
+        ("product_secret=0123456789abcdef", False),
+        ("private_key=key.pem", False),
+        ('network={"ssid": "home", "password": "hunter22"}', False),
+        ('network=[{"ssid": "home", "password": "hunter22"}]', False),
+    ],
+    ids=lambda value: str(value).split("=")[0],
+)
+def test_any_field_but_a_secret_can_be_set(tmp_path, capsys, setting, taken):
+    (tmp_path / "secret").write_text("0123456789abcdef")
+    arguments = ["A1B2C3D4E5", "d", "--product-secret-file", str(tmp_path / "secret")]
+    more = ["--set", "transport=tcp", "--set", setting, "--port", "/dev/nowhere"]
+    assert provision.main([*arguments, *more]) == 1
+    told = capsys.readouterr().err
+    assert ("there is no /dev/nowhere" in told) is taken
+    assert ("--set takes no such field" in told) is not taken
+    assert "hunter22" not in told
 
 
 def test_results_survive_a_half_written_line(tmp_path):
