@@ -109,6 +109,14 @@ def test_the_check_has_its_deadline_from_the_login_on():
     assert slots.why == "no check in time: tls: unknown authority"
 
 
+def test_an_error_from_before_the_login_is_not_told_for_the_check():
+    slots, it = trial()
+    it.failed(NO_WIFI)
+    it.online(2000)
+    it.advance(2000 + TRIAL_CHECK_MS)
+    assert slots.why == "no check in time"
+
+
 def test_the_applications_no_is_final():
     slots, it = trial()
     it.online(2000)

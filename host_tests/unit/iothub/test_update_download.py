@@ -53,6 +53,12 @@ def test_what_was_begun_goes_on_at_the_offset():
     assert download.fields(without_tail) == (("Range", "bytes=40960-"), ("If-Range", ETAG))
 
 
+def test_the_last_byte_may_come_alone():
+    asked = running(offset=99487)
+    assert download.fields(asked) == (("Range", "bytes=99487-99487"), ("If-Range", ETAG))
+    assert answer(asked, 206, part(99487, 99487), 1) == TAKE
+
+
 def test_a_weak_etag_or_none_is_not_asked_about():
     for etag in ("", 'W/"abc"'):
         assert download.fields(running(etag=etag)) == (("Range", "bytes=40960-99487"),)
@@ -127,8 +133,12 @@ ERRORS = (
 def test_what_every_error_is():
     for error, event in ERRORS:
         asked = running()
-        assert download.failed(asked, error) == BEHAVIOUR[event][0] == RETRY
+        for _ in range(10):
+            assert download.failed(asked, error) == BEHAVIOUR[event][0] == RETRY
         assert asked.offset == 40960
+        # What it was shows when it was once too often.
+        ended = raises(UpdateError, download.failed, asked, error)
+        assert (ended.code, ended.reason) == BEHAVIOUR[event][1:]
 
 
 def test_code_that_cannot_be_loaded_is_none_of_the_servers_faults():
@@ -209,7 +219,7 @@ def test_after_a_bad_range_it_asks_without():
 def test_after_another_etag_the_tail_is_asked_for_again():
     asked = running()
     assert answer(asked, 206, part(40960, 99487, etag='"new"'), None) == ASK
-    assert asked.wants_tail
+    assert asked.wants_tail and not asked.etag
     assert download.fields(asked) == (("Range", "bytes=-512"),)
 
 

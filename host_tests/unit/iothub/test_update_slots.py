@@ -397,6 +397,19 @@ def test_a_confirmed_version_brings_the_next_keys():
         update_slot(board.slots(), pair=(LONG_PRIVATE, LONG_PUBLIC))
 
 
+def test_a_version_that_brings_damaged_keys_is_not_confirmed():
+    with OnBoard() as board:
+        update_slot(board.slots())
+        board.start()
+        board.tree.make_folder("/slot")
+        board.put("/slot/update.keys", b"\x01\x80" + LONG_PUBLIC[:-1])
+        place = board.slots()
+        raises(UpdateError, place.confirm)
+        assert place.on_trial and board.slots().on_trial
+        assert [board.start(WATCHDOG) for _ in range(3)] == ["b", "b", "a"]
+        update_slot(board.slots(), sequence=8)  # the keys are those from before
+
+
 def test_one_application_only_is_told_at_the_start():
     for options in ({"has_slots": False}, {"has_slots": False, "partitions": 1}):
         with OnBoard(**options) as board:
@@ -501,6 +514,34 @@ def test_power_lost_before_the_switch_is_no_rollback():
         board.start()
         place = board.slots()
         assert not place.on_trial and place.rolled_back is None
+
+
+def test_power_lost_after_the_switch_is_a_trial_like_any_other():
+    for is_confirmed in (True, False):
+        with OnBoard(partitions=2, has_slots=False) as board:
+            partition = board.partitions["ota_1"]
+
+            class PowerCut(Exception):
+                pass
+
+            def switch_and_cut(set_boot=partition.set_boot, cut=PowerCut):
+                set_boot()
+                raise cut
+
+            partition.set_boot = switch_and_cut
+            raises(PowerCut, update_application, board.slots())
+            board.start()
+            place = board.slots()
+            assert place.on_trial and place.version == "1.2.3"
+            if is_confirmed:
+                place.confirm()
+            board.start()
+            place = board.slots()
+            assert not place.on_trial
+            if is_confirmed:
+                assert (place.version, place.rolled_back) == ("1.2.3", None)
+            else:
+                assert place.rolled_back == "it was restarted before it proved itself"
 
 
 def test_an_application_for_another_chip_is_refused():

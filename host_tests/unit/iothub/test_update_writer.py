@@ -275,6 +275,9 @@ def test_a_record_comes_back_as_it_was():
         found = resume.load(journal)
         for name in ("version", "md5", "size", "etag", "target", "offset", "crc", "stage"):
             assert getattr(found, name) == getattr(made, name), name
+    journal.save(Record("1\n2\n3", digest, 1, "e", "slot").packed())  # as the cloud likes
+    found = resume.load(journal)
+    assert (found.version, found.etag, found.target) == ("1\n2\n3", "e", "slot")
     journal.save(b"")
     assert resume.load(journal) is None
     journal.save(b"\x63" + made.packed()[1:])  # of another format
