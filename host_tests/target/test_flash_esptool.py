@@ -107,6 +107,20 @@ def test_an_image_of_another_board_is_refused_without_touching_the_port(capsys):
     assert "MicroPython 1.27.0, but for another board" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.99, 1], ids=["third", "nearly", "damaged"])
+@pytest.mark.parametrize("key", BOARDS)
+def test_an_image_that_is_cut_or_damaged_is_refused_without_touching_the_port(
+    tmp_path, key, kept, capsys
+):
+    content = bytearray(pinned_image(read_board(key)).read_bytes())
+    content[500_000] ^= kept == 1
+    image = tmp_path / "part.bin"
+    image.write_bytes(content[: int(len(content) * kept)])
+    arguments = ["--board", key, "--image", str(image), "--port", "/dev/nowhere"]
+    assert flash.main(arguments) == 1
+    assert "reading the image: " in capsys.readouterr().err
+
+
 def test_an_old_image_is_refused(tmp_path, capsys):
     old = tmp_path / "old.bin"
     old.write_bytes(pinned_image(read_board("esp32")).read_bytes().replace(b"v1.27.0", b"v1.19.1"))

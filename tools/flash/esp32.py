@@ -11,6 +11,7 @@ from esp_idf_defs.partitions import InputError  # type: ignore[import-untyped]
 from esptool import cmds
 from esptool.loader import ESPLoader  # type: ignore[import-untyped]
 
+from tools.boards.application import whole_application
 from tools.boards.description import Board
 from tools.boards.errors import BoardError
 from tools.boards.image import check_image, read_image
@@ -40,9 +41,11 @@ class Piece:
 
 def pieces(board: Board, path: Path) -> tuple[str, list[Piece]]:
     """MicroPython's version, and what a merged image becomes on this board: its bootloader and its
-    application, around the board's own partition table. Raises BoardError."""
+    application, around the board's own partition table. Raises BoardError, also for an image that
+    is cut or damaged: esptool would verify that it is on the board as it is."""
     merged = take_apart(board, read_image(path))
     version = check_image(board, merged.application)
+    whole_application(board, merged.application)
     rest_bytes = headroom_bytes(board, merged.application)
     if rest_bytes < 0:
         reason = f"the application is {-rest_bytes} bytes too large for its place"

@@ -5,7 +5,7 @@ import pytest
 from tools.boards.description import read_board
 from tools.boards.errors import BoardError
 from tools.boards.image import pinned_image
-from tools.boards.uf2 import BLOCK_BYTES, make_uf2, read_uf2
+from tools.boards.uf2 import BLOCK_BYTES, PAYLOAD_BYTES, make_uf2, read_uf2
 from tools.flash import __main__ as flash
 from tools.flash import pico
 from tools.flash.drive import find_drive
@@ -73,6 +73,24 @@ def test_a_board_without_an_image_asks_for_one(capsys):
 def test_what_is_not_uf2_is_refused(content):
     with pytest.raises(BoardError, match="UF2"):
         read_uf2(content)
+
+
+@pytest.mark.parametrize("missing", [slice(0, 1), slice(7, 8), slice(-1, None), slice(100, None)])
+def test_an_image_that_lacks_blocks_is_refused(tmp_path, capsys, missing):
+    where = drive(tmp_path / "drive")
+    content = pinned_image(PICO_W).read_bytes()
+    blocks = [content[at : at + BLOCK_BYTES] for at in range(0, len(content), BLOCK_BYTES)]
+    del blocks[missing]
+    image = tmp_path / "cut.uf2"
+    image.write_bytes(b"".join(blocks))
+    assert flash.main(["--board", "pico_w", "--port", str(where), "--image", str(image)]) == 1
+    assert f"it has {len(blocks)} of 3422 blocks" in capsys.readouterr().err
+    assert not list(where.glob("*.uf2"))
+
+
+def test_the_block_before_an_image_of_an_rp2350_stands_for_itself():
+    one = make_uf2(0xE48BFF57, 0x10FFFF00, bytes(PAYLOAD_BYTES * 2))[:BLOCK_BYTES]
+    assert read_uf2(one + make_uf2(7, 0x1000, b"code")).families == {0xE48BFF57, 7}
 
 
 def test_a_drive_that_ends_early_is_told(tmp_path):

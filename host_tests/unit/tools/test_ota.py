@@ -451,7 +451,7 @@ def test_a_damaged_application_is_refused(tmp_path):
     content[500_000] ^= 1
     path = tmp_path / "image.bin"
     path.write_bytes(content)
-    with pytest.raises(OtaError, match="is wrong"):
+    with pytest.raises(BoardError, match="is wrong"):
         application(board, path)
     path.write_bytes(content[:300_000])
     with pytest.raises((OtaError, BoardError)):
