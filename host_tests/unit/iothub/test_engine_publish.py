@@ -2,6 +2,7 @@ from iothub.mqtt import engine as mqtt
 from iothub.store.queue import RamQueue
 
 from host_tests.unit.iothub import peer
+from host_tests.unit.iothub.expect import Replaced, raises
 
 WINDOW = 20
 WINDOW_BYTES = 8192
@@ -234,6 +235,21 @@ def test_the_queue_waits_for_the_login():
     assert driver.writes == [] and len(queue) == 1
     peer.feed(engine, peer.connack())
     assert _payloads(driver.take()) == [b"p"]
+
+
+def test_without_memory_to_send_it_a_message_stays_in_the_queue():
+    def exhausted(size):
+        raise MemoryError("no heap for %d bytes" % size)
+
+    queue = RamQueue()
+    queue.put(b"t", b"p", "token")
+    engine, driver = peer.logging_in(queue=queue)
+    with Replaced(mqtt, "bytearray", exhausted):
+        raises(MemoryError, peer.feed, engine, peer.connack())
+    assert len(queue) == 1 and engine.in_flight == []
+    assert _payloads(peer.reconnect(engine)) == [b"p"]
+    peer.feed(engine, peer.puback(1))
+    assert driver.acknowledged_tokens == ["token"] and queue.unsettled == 0
 
 
 def test_retain_survives_window_and_queue():

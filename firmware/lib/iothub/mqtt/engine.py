@@ -166,7 +166,7 @@ class Engine:
         size = packet.publish_size(topic, payload, 1)
         if not self._has_room(size):
             return False
-        self._launch(topic, payload, token, retain, size, None)
+        self._launch(InFlight(0, bytearray(size), token, None, self._now), topic, payload, retain)
         return True
 
     def abandon(self, token):
@@ -185,8 +185,9 @@ class Engine:
             window < _MAX_WINDOW and self._window_bytes + size <= _MAX_WINDOW_BYTES
         )
 
-    def _launch(self, topic, payload, token, retain, size, entry):
-        flags = retain
+    def _launch(self, record, topic, payload, flags):
+        buf = record.packet
+        entry = record.entry
         packet_id = 0
         if entry is not None:
             packet_id = entry.packet_id
@@ -194,10 +195,10 @@ class Engine:
                 flags |= packet.DUP
         if not packet_id:
             packet_id = self._next_packet_id()
-        buf = bytearray(size)
+        record.packet_id = packet_id
         packet.put_publish(buf, topic, payload, packet_id, flags)
-        self.in_flight.append(InFlight(packet_id, buf, token, entry, self._now))
-        self._window_bytes += size
+        self.in_flight.append(record)
+        self._window_bytes += len(buf)
         self._send(buf)
 
     def flush_queue(self):
@@ -210,8 +211,10 @@ class Engine:
             size = packet.publish_size(entry.topic, entry.payload, 1)
             if not self._has_room(size):
                 return
+            # Before it is taken, since there may be no memory for it.
+            record = InFlight(0, bytearray(size), entry.token, entry, self._now)
             queue.take()
-            self._launch(entry.topic, entry.payload, entry.token, entry.retain, size, entry)
+            self._launch(record, entry.topic, entry.payload, entry.retain)
             entry.topic = entry.payload = None  # the packet has them
 
     # Subscriptions

@@ -95,8 +95,8 @@ class RamQueue:
         """Marks the entry that peek() gives as taken, and returns it."""
         entry = self.peek()
         if entry is not None:
+            self._taken.append(entry)  # first, since this may fail
             self._advance(entry)
-            self._taken.append(entry)
             self._taken_bytes += entry.size_bytes
         return entry
 
