@@ -70,8 +70,15 @@ class FullDisk:
         raise OSError(28, "no space left")
 
 
+class NearlyFullDisk:
+    def write(self, data):
+        return len(data) - 1
+
+
 def test_a_full_flash_is_told():
-    raises(StorageError, unpack, bundles.bundle(bundles.slot_file()), 100000, FullDisk())
+    for disk in (FullDisk(), NearlyFullDisk()):
+        error = raises(StorageError, unpack, bundles.bundle(bundles.slot_file()), 100000, disk)
+        assert error.errno == 28
 
 
 def test_every_flipped_bit_of_a_slot_is_seen():
@@ -127,6 +134,14 @@ def test_a_table_that_lies_is_refused():
 
     for lie in (exchange, twice):
         raises(UpdateError, verify, with_table(lie))
+    table = b""
+    for at in (16, 24):
+        name, place = struct.unpack_from(">II", slot, at)
+        table += struct.pack(">II", name, place + 8)
+    table += struct.pack(">II", crc32(b"ghost.mpy"), 40)
+    head = struct.pack(">4sIII", b"IHS\x01", 3, len(slot) + 8, crc32(table))
+    said = refusal(verify, head + table + slot[32:])
+    assert said == "the slot's table has more files than the slot"
     many = {"main.mpy": b""}
     for i in range(256):
         many["f%d" % i] = b""

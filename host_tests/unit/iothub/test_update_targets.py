@@ -95,3 +95,90 @@ def test_what_is_not_there_cannot_be_read():
         target.close()
         error = raises(StorageError, FileTarget(tree, "/no/download").write, 0, b"x")
         assert error.errno == 2
+
+
+class Disk:
+    """One file, as port/tree.py gives it; `calls` has what was asked of it. `taken`: so many bytes
+    of a write are taken at most."""
+
+    def __init__(self):
+        self.content = bytearray()
+        self.calls = []
+        self.taken = BLOCK_BYTES
+        self.error = None
+        self._at = 0
+
+    def size(self, path):
+        return len(self.content) if self.content else -1
+
+    def open(self, path, mode):
+        self.calls.append(mode)
+        self._at = 0
+        if mode == "w+b":
+            self.content = bytearray()
+        return self
+
+    def seek(self, offset):
+        self.calls.append(offset)
+        self._at = offset
+
+    def write(self, view):
+        if self.error is not None:
+            raise self.error
+        part = view[: self.taken]
+        self.content[self._at : self._at + len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def readinto(self, view):
+        part = self.content[self._at : self._at + len(view)]
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def flush(self):
+        self.calls.append("flush")
+        if self.error is not None:
+            raise self.error
+
+    def close(self):
+        self.calls.append("close")
+
+
+def test_a_file_is_told_where_to_go_on_only_if_it_must_be():
+    disk = Disk()
+    target = FileTarget(disk, "/download")
+    target.sync()
+    target.close()
+    assert disk.calls == [], "there was nothing to keep"
+    download(target, CONTENT[:8192])
+    target.close()
+    target.close()
+    assert disk.calls == ["w+b", "flush", "close"]
+    disk.calls.clear()
+    download(target, CONTENT, 8192)
+    assert disk.calls == ["r+b", 8192, "flush"]
+    disk.calls.clear()
+    assert read(target, len(CONTENT)) == CONTENT
+    assert disk.calls == [0]
+    disk.calls.clear()
+    download(target, CONTENT[:100])
+    assert disk.calls == ["close", "w+b", "flush"] and disk.content == CONTENT[:100]
+
+
+def test_a_flash_that_fails_is_told_and_the_place_is_looked_for_again():
+    for taken, error in ((BLOCK_BYTES - 1, None), (BLOCK_BYTES, OSError(28, "no space left"))):
+        disk = Disk()
+        target = FileTarget(disk, "/download")
+        download(target, CONTENT[:4096])
+        disk.taken = taken
+        disk.error = error
+        view = memoryview(CONTENT)[4096:8192]
+        assert raises(StorageError, target.write, 4096, view).errno == 28
+        if error is not None:
+            assert raises(StorageError, target.sync).errno == 28
+        disk.taken = BLOCK_BYTES
+        disk.error = None
+        disk.calls.clear()
+        target.write(4096, view)
+        assert disk.calls == [4096] and disk.content == CONTENT[:8192]
