@@ -431,6 +431,23 @@ def test_the_rate_is_kept(at_the_desk):
     at_the_desk(scenario)
 
 
+def test_another_rate_holds_from_then_on(at_the_desk):
+    async def scenario(desk: Desk) -> None:
+        desk.device.app = {"bytes_per_s": 100_000}
+        desk.offer(desk.url())
+        async with desk.device.start() as device:
+            await until(lambda: any(e["fetched"] > 60_000 for e in device.of("at")))
+            device.order(bytes_per_s=5_000)
+            await asyncio.sleep(0.2)
+            at = device.of("at")[-1]
+            # A block takes 0.8 s; for what came faster before nothing is owed, which were 11 s.
+            await until(lambda: device.of("at")[-1] != at, 5)
+            device.order(bytes_per_s=0)
+            await is_installed(desk, device)
+
+    at_the_desk(scenario)
+
+
 def test_mqtt_may_step_aside_for_it(at_the_desk):
     async def scenario(desk: Desk) -> None:
         desk.device.http = {"transport": "http", "alone": True}

@@ -95,8 +95,9 @@ async def _take(ota, update, asked, writer, source):
     """Takes a body, or some of it. Raises LinkError, also when it is empty."""
     if not writer.taken:
         await _take_head(writer, source)
-    told_ms = began_ms = ticks_ms()
-    began_at = writer.taken
+    told_ms = paced_ms = ticks_ms()
+    began_at = paced_at = writer.taken
+    rate = ota.bytes_per_s
     read_now = source.client.read_now
     space, took = writer.space, writer.took
     try:
@@ -112,7 +113,11 @@ async def _take(ota, update, asked, writer, source):
                 continue
             now_ms = ticks_ms()
             elapsed_ms = ticks_diff(now_ms, told_ms)
-            if elapsed_ms < _TURN_MS and not ota.bytes_per_s:
+            if rate != ota.bytes_per_s:  # for what came before nothing is owed
+                rate = ota.bytes_per_s
+                paced_ms = now_ms
+                paced_at = writer.taken
+            if elapsed_ms < _TURN_MS and not rate:
                 continue
             told_ms = now_ms
             update.progress(writer.taken, elapsed_ms)
@@ -120,9 +125,9 @@ async def _take(ota, update, asked, writer, source):
                 source.close()
                 return
             pause_ms = 0
-            if ota.bytes_per_s:
-                due_ms = (writer.taken - began_at) * 1000 // ota.bytes_per_s
-                pause_ms = max(0, due_ms - ticks_diff(now_ms, began_ms))
+            if rate:
+                due_ms = (writer.taken - paced_at) * 1000 // rate
+                pause_ms = max(0, due_ms - ticks_diff(now_ms, paced_ms))
             await asyncio.sleep_ms(pause_ms)
     finally:
         asked.came_to(writer.taken)
