@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ _MICROPYTHON = Path(sys.executable).with_name("micropython")
 # Those that need a board that can be updated.
 WITH_SLOTS = ("update",)
 _TRIES_FILE = "tries.txt"
+# Most run until they are stopped, which is no error of theirs.
+_UNTIL_CTRL_C = """
+import sys
+try:
+    execfile(sys.argv[1])
+except KeyboardInterrupt:
+    print()
+"""
 _START = "start a hub in another terminal: make hub"
 # The fields of device.json that say where the hub is, as `make hub` writes them for its sample.
 _WHERE = ("host", "port", "transport", "ca", "websocket_path", "http", "coap")
@@ -43,6 +52,8 @@ def _read(path: Path, otherwise: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         raise NotPossible(f"there is no {path}: {otherwise}") from None
+    except (OSError, ValueError):
+        raise NotPossible(f"{path} cannot be read: {otherwise}") from None
     return found
 
 
@@ -50,7 +61,9 @@ async def _made(name: str, api_port: int, folder: Path) -> tuple[dict[str, Any],
     """Who the device is, and what to try."""
     async with Cloud(api_port) as cloud:
         try:
-            props = await props_of(cloud, name, f"example {name}", folder)
+            # A run that was stopped before device.json was written may have made one.
+            product = f"example {name} {secrets.token_hex(2)}"
+            props = await props_of(cloud, name, product, folder)
         except aiohttp.ClientError:
             raise NotPossible(f"no hub answers; {_START}") from None
         return props.fields, props.tries
@@ -63,8 +76,9 @@ def prepared(name: str, data: Path) -> tuple[Path, list[str]]:
     folder = data / "examples" / name
     path = folder / "device.json"
     tries_path = folder / _TRIES_FILE
-    if path.exists():
-        who, tries = json.loads(path.read_text()), tries_path.read_text().splitlines()
+    if path.exists() and tries_path.exists():
+        who = _read(path, f"remove {folder}, and run it again")
+        tries = tries_path.read_text().splitlines()
     else:
         who, tries = asyncio.run(_made(name, running["api_port"], folder))
     settings = who | {field: sample[field] for field in _WHERE if field in sample}
@@ -122,7 +136,7 @@ def main() -> None:
         return
     os.chdir(folder)
     environment = {**os.environ, "MICROPYPATH": f".frozen:{_LIBRARY}"}
-    os.execve(_MICROPYTHON, [str(_MICROPYTHON), str(program)], environment)
+    os.execve(_MICROPYTHON, [str(_MICROPYTHON), "-c", _UNTIL_CTRL_C, str(program)], environment)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tools.demo.props import EXAMPLES, names
+from tools.example import NotPossible, prepared
 from tools.hub import cli as hub_cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +75,13 @@ class Running:
     def said(self, pattern: str) -> bool:
         return any(re.search(pattern, line) for line in self.lines)
 
+    def stopped(self) -> int:
+        """By Ctrl-C; its status."""
+        self._process.send_signal(signal.SIGINT)
+        status = self._process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
+        return status
+
     @property
     def commands(self) -> list[str]:
         """Those it says to try, as a shell reads them."""
@@ -127,6 +137,27 @@ def test_the_second_time_it_is_the_same_device(data):
     assert identities[0] == identities[1]
     assert (folder / "device.json").stat().st_mode & 0o077 == 0
     assert not any(fields["device_secret"] in line for line in running.lines)
+
+
+def test_it_is_made_anew_where_its_folder_is_gone_and_told_where_it_is_damaged(data):
+    folder, _ = prepared("rrpc", data)
+    shutil.rmtree(folder)  # or never written: stopped behind the hub's answer
+    prepared("rrpc", data)
+    (folder / "tries.txt").unlink()
+    assert prepared("rrpc", data)[1]
+    (folder / "device.json").write_text("{")
+    with pytest.raises(NotPossible, match=f"cannot be read: remove {folder}"):
+        prepared("rrpc", data)
+
+
+def test_ctrl_c_ends_it_without_a_traceback(data):
+    with example("shadow", data) as running:
+        give_up_s = time.monotonic() + TIMEOUT_S
+        while not running.said("^reported "):
+            assert time.monotonic() < give_up_s, running.lines
+            time.sleep(0.05)
+        assert running.stopped() == 0
+    assert not running.said("Traceback|KeyboardInterrupt")
 
 
 def test_without_a_hub_it_says_what_to_start(tmp_path):
