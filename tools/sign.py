@@ -43,13 +43,28 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--algorithm", choices=(SHA256, SHA1), default=SHA256)
     parser.add_argument(
         "--valid-for",
-        type=int,
+        type=_seconds,
         metavar="SECONDS",
         help="by this computer's clock; default: ever",
     )
-    parser.add_argument("--connection-id", metavar="LETTERS", help="default: five random ones")
-    parser.add_argument("--app-id", default=SDK_APP_ID, help="default: %(default)s")
+    parser.add_argument(
+        "--connection-id", type=_word, metavar="LETTERS", help="default: five random ones"
+    )
+    parser.add_argument("--app-id", type=_word, default=SDK_APP_ID, help="default: %(default)s")
     return parser.parse_args()
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= FAR_FUTURE_S:
+        raise argparse.ArgumentTypeError(f"1 to {FAR_FUTURE_S} seconds; leave it away for ever")
+    return int(text)
+
+
+def _word(text: str) -> str:
+    """Between two semicolons of the user name."""
+    if not (text.isascii() and text.isalnum()):
+        raise argparse.ArgumentTypeError("letters and digits only")
+    return text
 
 
 def main() -> int:

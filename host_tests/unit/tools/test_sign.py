@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tools.hub import login
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,6 +33,24 @@ def test_prints_what_the_documents_tool_prints():
     # The hub's check is an implementation of its own.
     token = login.sign(SECRET, lines["username"], hashlib.sha256).decode()
     assert lines["password"] == token + ";hmacsha256"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--valid-for", "0"),
+        ("--valid-for", "-5"),
+        ("--valid-for", "9" * 20),
+        ("--valid-for", "soon"),
+        ("--connection-id", "a;b"),
+        ("--connection-id", ""),
+        ("--app-id", "\u4e2d"),
+    ],
+)
+def test_a_login_that_no_server_takes_is_not_printed(option, value):
+    done = run("PRODUCTID1", "dev01", "--secret-file", "-", f"{option}={value}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"argument {option}: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_secret_from_a_file(tmp_path):
