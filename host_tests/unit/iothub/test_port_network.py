@@ -125,6 +125,71 @@ def test_why_none_was_joined_is_said_of_each():
     assert "no such network" in _failure(OFFICE, radio)[0].reason
 
 
+class Busy(Wlan):
+    """As an ESP32's: while it tries to join it takes no order to, which it begins by itself after
+    an outage. `interrupt` is raised in the middle of it."""
+
+    interrupt = None
+    is_trying = True
+
+    def connect(self, ssid, password):
+        if self.is_trying:
+            raise OSError(12294, "Wifi Internal State Error")
+        self.is_trying = True
+        super().connect(ssid, password)
+
+    def disconnect(self):
+        self.is_trying = False
+        super().disconnect()
+
+    def status(self, what=None):
+        if self.interrupt is not None:
+            raise self.interrupt
+        return super().status(what)
+
+
+class Cancelled(BaseException):
+    """As CancelledError, which is no Exception."""
+
+
+def test_a_chip_that_refuses_to_join_is_told_and_joins_the_next_time():
+    def check(wifi, modules):
+        error = raises(LinkError, finish, wifi.up())
+        assert "refused by the chip" in error.reason and "Internal State" in error.reason
+        finish(wifi.up())
+        assert wifi.status().startswith("home")
+
+    _with_wifi(HOME, Busy(AIR), check)
+    # Of two, it is the first that is refused.
+    _with_wifi([OFFICE, HOME], Busy(AIR), lambda wifi, _: finish(wifi.up()))
+
+
+def test_joining_that_is_cancelled_leaves_the_chip_ready():
+    radio = Busy({"home": (-70, None)})
+    radio.is_trying = False
+
+    def check(wifi, modules):
+        radio.interrupt = Cancelled()
+        raises(Cancelled, finish, wifi.up())
+        radio.interrupt = None
+        radio.air["home"] = AIR["home"]
+        finish(wifi.up())
+
+    _with_wifi(HOME, radio, check)
+    assert radio.tried == ["home", "home"]
+
+
+def test_an_application_that_fails_to_hear_of_it_is_connected_all_the_same():
+    heard = []
+
+    def hear(*event):
+        heard.append(event)
+        raise ValueError("in on_event")
+
+    _with_wifi(HOME, Wlan(AIR), lambda wifi, _: finish(wifi.up()), hear)
+    assert len(heard) == 1
+
+
 def test_what_cannot_be_a_network_is_refused_by_its_field():
     def refused(settings):
         with Modules({"network": Network(Wlan({}))}):

@@ -12,7 +12,7 @@ import sys
 from time import sleep_ms, ticks_diff, ticks_ms
 
 from iothub.compat import const
-from iothub.errors import NETWORK, DeadlineError, LinkError
+from iothub.errors import NETWORK, DeadlineError, IoTHubError, LinkError
 from iothub.loading import load
 from iothub.net.endpoint import Endpoint
 from iothub.timeouts import TCP_CONNECT_MS
@@ -43,7 +43,12 @@ def begin(endpoint):
 async def open_stream(endpoint):
     """See Endpoint.open()."""
     if endpoint.network is not None:
-        await endpoint.network.up()
+        try:
+            await endpoint.network.up()
+        except OSError as e:
+            if isinstance(e, IoTHubError):
+                raise
+            raise LinkError("network: %s" % e, NETWORK, e.errno)
     if endpoint.security is not None:
         if Endpoint._handshake is None:
             Endpoint._handshake = asyncio.Lock()

@@ -46,11 +46,19 @@ async def join(wlan, known):
     wlan.active(True)
     reasons = []
     for each in _by_strength(wlan, known) if len(known) > 1 else known:
-        wlan.connect(each["ssid"], each.get("password", ""))
-        reason = await wait(wlan)
+        reason = ""
+        try:
+            wlan.connect(each["ssid"], each.get("password", ""))
+            reason = await wait(wlan)
+        except OSError as e:
+            reason = "refused by the chip: %s" % e
+        finally:
+            # Also when this was cancelled: an ESP32 that still tries one network refuses others,
+            # and the same; after an outage it does so by itself.
+            if reason is not None:
+                wlan.disconnect()
         if reason is None:
             return
-        wlan.disconnect()
         reasons.append(reason if len(known) == 1 else each["ssid"] + ": " + reason)
     raise LinkError("Wi-Fi: " + "; ".join(reasons), NETWORK, 113)
 
@@ -103,4 +111,7 @@ def described(nic):
 
 def tell(told, nic):
     if told is not None:
-        told(NETWORK_UP, described(nic))
+        try:
+            told(NETWORK_UP, described(nic))
+        except Exception:
+            pass  # the application's, which ends no connection
