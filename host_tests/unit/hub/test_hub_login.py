@@ -1,5 +1,6 @@
 """The hub's judgement of logins, held to the documents' vectors and to each refusal's code."""
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import pytest
@@ -7,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tools.hub.identity import Identity
-from tools.hub.login import ConnackCode, Credentials, Refused, check_login
+from tools.hub.login import ConnackCode, Credentials, Refused, check_login, sign
 from tools.hub.transport.stream import Proof
 from tools.pki import issue, make_authority
 
@@ -77,8 +78,22 @@ def test_client_id_that_is_no_identity_is_code_2(client_id):
     ],
 )
 def test_malformed_user_name_is_code_4(user_name):
-    credentials = replace(GOOD, user_name=user_name)
-    assert refusal(credentials) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
+    for credentials in proved_ways(user_name):
+        assert refusal(credentials) == ConnackCode.BAD_USER_NAME_OR_PASSWORD
+
+
+def proved_ways(user_name: str | None) -> tuple[Credentials, Credentials]:
+    """A login with this user name, rightly signed and by pre-shared key: nothing else is wrong."""
+    password = sign(SECRET, user_name or "", hashlib.sha256) + b";hmacsha256"
+    signed = replace(GOOD, user_name=user_name, password=password)
+    return signed, replace(signed, password=None, proof=Proof(CLIENT_ID))
+
+
+def test_a_user_name_of_another_device_is_code_5():
+    for credentials in proved_ways(USER_NAME.replace("dev01", "dev02")):
+        assert refusal(credentials) == ConnackCode.NOT_AUTHORISED
+    for credentials in proved_ways(USER_NAME):
+        assert check_login(credentials, Directory(), BEFORE_S) == DEVICE
 
 
 @pytest.mark.parametrize(
@@ -107,15 +122,28 @@ def test_expiry_must_lie_ahead():
 
 def test_expiry_may_be_very_far_ahead():
     # The C SDK's truncated LONG_MAX and both sdkappids (PROTOCOL.md 1.2).
-    from hashlib import sha1
-
-    from tools.hub.login import sign
-
     for app_id, expiry in (("21010406", "92233720368547758"), ("12010126", "9" * 20)):
         user_name = f"{CLIENT_ID};{app_id};;{expiry}"
-        password = sign(SECRET, user_name, sha1) + b";hmacsha1"
+        password = sign(SECRET, user_name, hashlib.sha1) + b";hmacsha1"
         credentials = Credentials(CLIENT_ID, user_name, password)
         assert check_login(credentials, Directory(), BEFORE_S) == DEVICE
+
+
+def test_each_refusal_has_its_reason_for_the_records():
+    for account, credentials, reason in (
+        (None, replace(GOOD, client_id="x"), "client id is not PID+DN"),
+        (None, replace(GOOD, user_name=None), "no user name"),
+        (None, replace(GOOD, password=None), "no password"),
+        (None, replace(GOOD, password=b"6" + SHA256[1:]), "wrong signature"),
+        (Account(enabled=False), GOOD, "device is disabled"),
+    ):
+        with pytest.raises(Refused) as caught:
+            check_login(credentials, Directory(account), BEFORE_S)
+        assert str(caught.value) == caught.value.reason == reason
+    for other, what in (("PRODUCTID2dev01", "product"), ("PRODUCTID1dev02", "device")):
+        credentials = Credentials(other, USER_NAME.replace(CLIENT_ID, other), SHA256)
+        with pytest.raises(Refused, match=f"unknown {what}"):
+            check_login(credentials, Directory(), BEFORE_S)
 
 
 def test_not_authorised_is_code_5():
