@@ -91,7 +91,7 @@ sign: $(READY) ## Print client id, user name and password (ARGS="PRODUCT DEVICE"
 lock: ## Pin requirements.in again into requirements.lock
 	@$(PYTHON) -m tools.lock
 
-clean: ## Remove everything the commands above made
+clean: ## Remove what the commands above made, but not .hub (devices) and ota_keys
 	rm -rf .venv .cache build firmware/lib/umqtt tools/pico/node_modules
 
 # A virtual environment from the lock file, hashes checked; made again when the lock changes.
