@@ -64,9 +64,9 @@ async def register(fields, storage, network=None, chip=None, disk=None, folder="
     becomes. `storage`, `network` and `chip` as port/ has them; certificates are written to `disk`
     at `folder`, "" or a path that ends with "/". A device that is registered already is not asked
     for again. Raises BadInput, ServiceRefused, LinkError and its kinds, StorageError."""
+    checked = config.Config(fields, True)
     product_secret = fields["product_secret"]
     service.check_product_secret(product_secret)
-    checked = config.Config(fields, True)
     journal = Journal(storage, JOURNAL, MAX_CONFIG_BYTES)
     known = _journalled(journal)
     if known is None or _name(known) != _name(fields):
