@@ -81,6 +81,9 @@ def test_a_wrong_format_is_logged_as_it_is():
     made.error("%d %d", 1)
     made.error("none", 1)
     assert _lines(made) == ["ERR|1704363215|%d", "ERR|1704363215|%d %d", "ERR|1704363215|none"]
+    for value in (float("inf"), float("nan")):  # what a sensor that broke may say
+        made.error("%d degrees", value)
+        assert _lines(made)[-1] == "ERR|1704363215|%d degrees"
 
 
 def test_the_cloud_sets_the_level_when_asked_and_unasked():

@@ -70,8 +70,8 @@ class Log:
             return
         try:
             text = form % values if values else str(form)
-        except (TypeError, ValueError):
-            text = str(form)  # the wrong number of values, or of the wrong kind
+        except Exception:
+            text = str(form)  # too many values, too few, or of the wrong kind: an infinite %d
         self._keep(self._line(level, text))
 
     def traceback(self, text, survives=False):
