@@ -18,6 +18,7 @@ _HINTS = (
     ("BadInput", None, "Correct the value and try again; nothing was sent"),
     ("LinkError", -2, "The name was not found; check host, region and DNS"),
     ("LinkError", 2, "A file of the library is missing or damaged: deploy or update it anew"),
+    ("LinkError", 12, "Free memory, or connect before the application allocates"),
     ("LinkError", 111, "Nothing listens there; check host and port, or start the hub (make hub)"),
     ("LinkError", 113, "No route; check that Wi-Fi is up and the address is right"),
     ("TlsError", 2001, "Install the root that signed the server (make trust), or check the host"),

@@ -81,6 +81,8 @@ def test_every_class_has_a_hint():
 def test_a_hint_of_the_code_goes_before_that_of_the_class():
     general = hints.find("LinkError", 9999)
     assert general and hints.find("LinkError", 111) not in ("", general)
+    # The network is not to be looked at when memory has ended.
+    assert "memory" in hints.find("LinkError", 12)
 
 
 def test_without_a_hint_the_text_ends_with_the_reason():
