@@ -69,6 +69,22 @@ def test_sending_alone_does_not_hide_a_dead_server():
     assert driver.take().count(PING[0]) == 1
 
 
+def test_a_link_with_traffic_both_ways_is_not_pinged():
+    for send in (
+        lambda engine: engine.publish(b"t", b"x"),
+        lambda engine: peer.feed(engine, peer.message(b"t", b"x", 7)),
+    ):
+        engine, driver = peer.online(60)
+        engine.advance(20000)
+        peer.feed(engine, peer.message(b"t", b"x"))
+        send(engine)
+        assert len(driver.take()) == 1
+        engine.advance(29999)
+        assert driver.take() == []
+        engine.advance(1)
+        assert driver.take() == PING
+
+
 def test_pinging_by_hand_does_not_push_the_deadline_either():
     engine, _ = peer.online(0)
     engine.ping()

@@ -1,8 +1,10 @@
 from iothub.mqtt import engine as mqtt
+from iothub.store.flash_queue import FlashQueue
 from iothub.store.queue import RamQueue
 
 from host_tests.unit.iothub import peer
 from host_tests.unit.iothub.expect import Replaced, raises
+from host_tests.unit.iothub.memory_storage import MemoryStorage
 
 WINDOW = 20
 WINDOW_BYTES = 8192
@@ -228,6 +230,48 @@ def test_the_queue_moves_as_the_window_empties():
     assert number == WINDOW + 30
 
 
+def test_the_queue_leaves_as_far_as_the_window_has_room():
+    for payload, count in ((b"p", WINDOW), (b"x" * 1020, 7), (b"x" * 9000, 1)):
+        queue = RamQueue(100, 300000)
+        for _ in range(30):
+            queue.put(b"t", payload)
+        engine, driver = peer.logging_in(queue=queue)
+        peer.feed(engine, peer.connack())
+        assert len(driver.take()) == len(engine.in_flight) == count
+        peer.feed(engine, peer.puback(1))
+        assert len(driver.take()) == 1 and len(queue) == 30 - count - 1
+
+
+def test_what_an_earlier_run_queued_keeps_its_id_and_comes_with_dup():
+    storage = MemoryStorage()
+    for token in (b"1", b"2"):
+        FlashQueue(storage).put(b"t", token)
+    queue = FlashQueue(storage)
+    queue.put(b"t", b"3", "token")
+    engine, driver = peer.logging_in(queue=queue)
+    peer.feed(engine, peer.connack())
+    sent = driver.take()
+    assert _ids(sent) == [32768, 32769, 32770]
+    assert _dups(sent) == [True, True, False]
+    for number in _ids(sent):
+        peer.feed(engine, peer.puback(number))
+    assert driver.acknowledged_tokens == ["token"] and queue.unsettled == 0
+
+
+def test_a_queued_message_waits_until_its_id_is_free():
+    storage = MemoryStorage()
+    queue = FlashQueue(storage, segment_bytes=16)
+    queue.put(b"t", b"1")
+    queue._last_id = 0xFFFF  # as after 32,768 more
+    queue.put(b"t", b"2")
+    engine, driver = peer.logging_in(queue=queue)
+    peer.feed(engine, peer.connack())
+    assert _payloads(driver.take()) == [b"1"]
+    peer.feed(engine, peer.puback(32768))
+    sent = driver.take()
+    assert (_payloads(sent), _ids(sent)) == ([b"2"], [32768])
+
+
 def test_the_queue_waits_for_the_login():
     queue = RamQueue()
     queue.put(b"t", b"p")
@@ -274,3 +318,16 @@ def test_an_abandoned_publish_is_not_sent_again():
     assert _payloads(peer.reconnect(engine)) == [b"other"]
     # Its bytes are free again.
     assert engine.offer(b"t", b"x" * 8000)
+
+
+def test_an_abandoned_publish_leaves_the_queue_too():
+    for make_queue in (RamQueue, lambda: FlashQueue(MemoryStorage())):
+        queue = make_queue()
+        queue.put(b"t", b"p", "token")
+        queue.put(b"t", b"other", "other")
+        engine, driver = peer.logging_in(queue=queue)
+        peer.feed(engine, peer.connack())
+        driver.take()
+        engine.abandon("token")
+        assert queue.unsettled == len(engine.in_flight) == 1
+        assert _payloads(peer.reconnect(engine)) == [b"other"]
