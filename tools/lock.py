@@ -14,7 +14,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         binaries = Path(folder) / "bin"
-        subprocess.run([binaries / "pip", "install", "--quiet", _UV], check=True, timeout=600)
+        install = [binaries / "pip", "install", "--quiet", _UV]
+        if subprocess.run(install, timeout=600).returncode:
+            print("lock: uv could not be installed: check the network", file=sys.stderr)
+            return 1
         options = ["--universal", "--python-version", "3.11", "--generate-hashes"]
         quiet = ["--quiet", "--no-annotate", "--no-header", "--no-emit-index-url"]
         files = ["requirements.in", "-o", "requirements.lock"]
