@@ -21,7 +21,7 @@ class Endpoint:
         self.security = security
         self.path = path
         self._address = None  # as getaddrinfo gave it, for as long as it works
-        self._holds_handshake = False
+        self._held_handshake = None  # the lock, while we have it
         self._raw = None  # the socket, while a handshake lasts: it may know why that ended
 
     def begin(self):
@@ -38,9 +38,10 @@ class Endpoint:
     def handshake_over(self):
         """TLS is up, or given up: lets the next handshake begin."""
         self._raw = None
-        if self._holds_handshake:
-            self._holds_handshake = False
-            Endpoint._handshake.release()
+        held = self._held_handshake
+        if held is not None:
+            self._held_handshake = None
+            held.release()
 
     def explain(self, error):
         """The LinkError for what opening, reading or writing the stream raised."""

@@ -50,10 +50,9 @@ async def open_stream(endpoint):
                 raise
             raise LinkError("network: %s" % e, NETWORK, e.errno)
     if endpoint.security is not None:
-        if Endpoint._handshake is None:
-            Endpoint._handshake = asyncio.Lock()
-        await Endpoint._handshake.acquire()
-        endpoint._holds_handshake = True
+        handshake = _handshake_lock()
+        await handshake.acquire()
+        endpoint._held_handshake = handshake
     opening = None
     try:
         opening = begin(endpoint)
@@ -71,6 +70,17 @@ async def open_stream(endpoint):
         if opening is not None:
             opening.close()
         raise error
+
+
+def _handshake_lock():
+    """The one of the present event loop: after a Ctrl-C and asyncio.new_event_loop() nobody is
+    left to release the last one's."""
+    lock = Endpoint._handshake
+    loop = asyncio.core._io_queue  # type: ignore[attr-defined]  # private
+    if lock is None or lock.loop is not loop:
+        Endpoint._handshake = lock = asyncio.Lock()
+        lock.loop = loop
+    return lock
 
 
 def resolve(host, port):
