@@ -26,6 +26,11 @@ http {{
         location /norange/ {{ alias {folder}/files/; max_ranges 0; }}
         location /slow/ {{ alias {folder}/files/; limit_rate 60k; }}
         location /closing/ {{ alias {folder}/files/; keepalive_timeout 0; }}
+        # Once the tail was asked for, the rest is elsewhere.
+        location /moved/ {{
+            alias {folder}/files/;
+            if ($http_range !~ =-) {{ rewrite ^/moved/(.*) /files/$1 redirect; }}
+        }}
         location /expired/ {{ return 403; }}
         location /gone/ {{ return 410; }}
         location /busy/ {{ return 503; }}

@@ -168,9 +168,10 @@ def test_a_connection_that_is_closed_after_each_answer(at_the_desk):
     at_the_desk(scenario)
 
 
-def test_redirects_are_followed(at_the_desk):
+@pytest.mark.parametrize("location", ["hop", "moved"])
+def test_redirects_are_followed(at_the_desk, location):
     async def scenario(desk: Desk) -> None:
-        desk.offer(desk.url("hop"))
+        desk.offer(desk.url(location))
         async with desk.device.start() as device:
             await is_installed(desk, device)
 

@@ -155,9 +155,12 @@ class _Source:
         body, and so on. Raises LinkError, its kinds, BadInput, UpdateError."""
         fields = for_now("iothub.update.download").fields(asked)
         client = self.client
+        is_served = False
         if client is not None and client.is_reusable():
             await client.request("GET", client.path, fields, None, WANTED)
-        else:
+            is_served = client.response.status // 100 != 3  # else the way is looked for again
+        if not is_served:
+            self.close()
             follow = for_now("iothub.net.follow")
             client = await follow.for_device(self._device, url, fields, WANTED)
             self.client = client
