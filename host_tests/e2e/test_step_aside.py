@@ -22,7 +22,9 @@ def test_it_says_goodbye_stays_away_and_comes_back_with_what_was_queued(tmp_path
                 assert heard == [text for pair in turns for text in pair] + ["end"]
                 assert all(event["waiting"] for event in device.of("aside"))
                 assert all(event["waiting"] for event in device.of("still aside"))
+                # An exchange that is called off on its way does not keep it away.
+                assert [event["away"] for event in device.of("called off")] == [True]
                 reasons = [event["reason"] for event in device.of("offline")]
-                assert reasons == ["stepped aside"] * 3
+                assert reasons == ["stepped aside"] * 4
 
     run(scenario)

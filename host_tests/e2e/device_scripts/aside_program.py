@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from iothub.net.endpoint import Endpoint
+from iothub.net.http import Client
 from iothub.net.session import OFFLINE, WAITING, Session
 from iothub.profiles import Plain
 from told import error_fields, say
@@ -28,6 +29,12 @@ async def main(host, port):
         await asyncio.sleep_ms(200)
         say("still aside", waiting=session.state == WAITING)
         session.step_back()
+    await session.online()
+    asking = asyncio.create_task(Client(endpoint, host, session).request("GET", "/"))
+    await asyncio.sleep_ms(0)
+    say("called off", away=session.is_away)
+    asking.cancel()
+    await session.online(5000)
     await session.flush()
     await session.publish("up", "end", 1)
     await session.stop()

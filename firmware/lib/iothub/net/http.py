@@ -146,9 +146,9 @@ class Client:
             return False
 
     async def _open(self):
-        if self._session is not None:
-            await self._session.step_aside()
         try:
+            if self._session is not None:
+                await self._session.step_aside()
             self._stream, _ = await self._endpoint.open()
         except BaseException:
             if self._session is not None:
