@@ -129,7 +129,7 @@ class Busy(Wlan):
     """As an ESP32's: while it tries to join it takes no order to, which it begins by itself after
     an outage. `interrupt` is raised in the middle of it."""
 
-    interrupt = None
+    interrupt: BaseException = None
     is_trying = True
 
     def connect(self, ssid, password):

@@ -77,9 +77,9 @@ def _handshake_lock():
     left to release the last one's."""
     lock = Endpoint._handshake
     loop = asyncio.core._io_queue  # type: ignore[attr-defined]  # private
-    if lock is None or lock.loop is not loop:
+    if lock is None or lock.loop is not loop:  # type: ignore[attr-defined]
         Endpoint._handshake = lock = asyncio.Lock()
-        lock.loop = loop
+        lock.loop = loop  # type: ignore[attr-defined]
     return lock
 
 
