@@ -38,3 +38,24 @@ def test_a_version_that_is_settled_is_forgotten(tmp_path):
 def test_the_record_of_the_next_version_is_not(tmp_path):
     version, _ = run_text(PROGRAM, tmp_path, json.dumps(CONFIG), "next")
     assert version == "1.2"
+
+
+SUB_DEVICE = """
+import asyncio, json, sys
+from iothub import Device
+from iothub.config import Config
+
+async def main():
+    device = Device(Config(json.loads(sys.argv[1])))
+    one, other = [device.gateway.sub_device("SUBPRODUCT", name) for name in ("one", "other")]
+    of = device.ota.of
+    ota = of(one)
+    ota.version = "1.0"
+    print(json.dumps([of(one) is ota, of(other) is ota]))
+
+asyncio.run(main())
+"""
+
+
+def test_a_sub_device_has_one_ota_however_often_it_is_asked_for(tmp_path):
+    assert run_text(SUB_DEVICE, tmp_path, json.dumps(CONFIG)) == [True, False]
