@@ -780,6 +780,40 @@ def test_a_delta_that_came_while_offline_is_fetched():
     assert update["state"] == {"reported": {"a": 1}, "desired": None} and update["version"] == 9
 
 
+def test_what_was_applied_is_not_applied_again_when_its_update_was_lost():
+    shadow, driver = _online()
+    seen: list = []
+    shadow.on_delta(seen.append)
+    _delta(shadow, {"a": 1}, 8)
+    (lost,) = driver.take()
+    shadow.closed()
+    shadow.connected()
+    (get,) = driver.take()
+    _answer(shadow, get, _document({}, 8, {"a": 1}))
+    assert seen == [{"a": 1}]
+    (update,) = driver.take()
+    assert update["state"] == lost["state"] == {"reported": {"a": 1}, "desired": None}
+
+
+def test_a_handler_in_the_place_of_one_that_failed_is_told_what_waits():
+    for register in (Shadow.on_delta, lambda shadow, handler: shadow.on("a")(handler)):
+        shadow, driver = _online()
+        seen: list = []
+
+        def fails(value, seen=seen):
+            seen.append("failed")
+            raise ValueError
+
+        register(shadow, fails)
+        _delta(shadow, {"a": 1}, 8)
+        _delta(shadow, {"b": 1}, 9)
+        assert "failed" in seen and not driver.sent
+        seen.clear()
+        register(shadow, seen.append)
+        assert seen in ([{"a": 1, "b": 1}], [1])
+        assert len(driver.take()) == 1
+
+
 def test_without_handlers_desired_is_left_to_the_application():
     shadow, driver = _online()
     _delta(shadow, {"a": 1, "b": 2}, 8)
