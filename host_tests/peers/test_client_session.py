@@ -391,6 +391,16 @@ def test_a_link_that_went_silent_is_found_and_replaced(broker):
     run(scenario)
 
 
+def test_an_answer_that_came_while_the_loop_was_blocked_came_in_time(broker):
+    async def scenario() -> None:
+        short = "ACKNOWLEDGE_MS=1000", "TICK_MS=300"
+        async with device("blocks_the_loop", broker, 1500, *short) as dut:
+            await dut.expect("stopped")
+            assert not dut.of("offline")
+
+    run(scenario)
+
+
 def test_a_refused_login_says_so_and_slows_down(tmp_path):
     # A password file without users: every login is refused.
     passwords = tmp_path / "passwords"

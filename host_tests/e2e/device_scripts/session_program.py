@@ -5,6 +5,7 @@ Each is a program as a user would write one; it tells what it sees, the test jud
 
 import asyncio
 import sys
+import time
 
 from iothub import timeouts
 from iothub.timeouts import TICK_MS
@@ -463,6 +464,17 @@ async def begins_anew_at_once(host, port, turns):
         await session.publish("down", f"whole {number}", 1)
     await test_says()
     task.cancel()
+
+
+async def blocks_the_loop(host, port, block_ms):
+    """As DNS does, with a message on its way, and before one."""
+    session = new_session(host, port)
+    task = await started(session)
+    session.publish_nowait("up", "while", 1)
+    time.sleep_ms(int(block_ms))
+    await session.publish("up", "after", 1)
+    await asyncio.sleep_ms(2 * TICK_MS)
+    await stopped(session, task)
 
 
 async def runs_out_of_memory(host, port):
