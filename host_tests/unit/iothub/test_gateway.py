@@ -453,6 +453,33 @@ def test_requests_wait_for_the_connection():
     assert task.done and task.error is None and sub.is_online
 
 
+def test_requests_wait_for_the_next_connection_when_one_broke():
+    gateway, driver, (sub,) = _gateway(1)
+    gateway.closed()
+    task = driver.spawn(gateway.online(sub))
+    driver.run()
+    assert not driver.sent and not task.done
+    gateway.connected()
+    driver.run()
+    (request,) = driver.take()
+    _answer(gateway, request)
+    driver.run()
+    assert task.done and task.error is None and sub.is_online
+
+
+def test_a_sub_device_that_was_unbound_may_come_again():
+    gateway, driver, (sub,) = _online(1)
+    gateway.received(ANSWERS, b'{"type":"unbind_all"}')
+    driver.take()
+    driver.spawn(gateway.online(sub))
+    (request,) = driver.take()
+    _answer(gateway, request)
+    driver.run()
+    assert sub.is_online and gateway.sub_device("SUBPRODUCT", "sub0") is sub
+    gateway.received(ANSWERS, b'{"type":"unbind_all"}')
+    assert sub.state == OFFLINE, "what the cloud says of it is heard again"
+
+
 def test_sub_devices_are_bounded():
     gateway, _, _ = _gateway(64)
     assert gateway.sub_device("SUBPRODUCT", "sub0")
