@@ -315,8 +315,14 @@ def test_the_application_binds_and_the_gateway_hears(bench, gateway, meter):
     assert bench.sent.pop()[2] == {"type": "change", "payload": bound | {"status": 0}}
     assert not bench.presence.is_online(meter.identity)
     topology.bind_all(gateway, [meter.identity])
+    assert bench.actions(meter.identity)[-1]["action"] == "bound"
+    assert ask(bench, gateway, "online", named(meter.identity)) == [0]
     assert topology.unbind_all(gateway) == [meter.identity]
     assert bench.sent.pop()[2] == {"type": "unbind_all"}
+    assert topology.sub_devices(gateway) == []
+    assert not bench.presence.is_online(meter.identity)
+    assert bench.actions(meter.identity)[-1]["action"] == "unbound"
+    assert ask(bench, gateway, "online", named(meter.identity)) == [-1]
     topology.search(gateway, True)
     assert bench.sent.pop()[2] == {"type": "search_devices", "payload": {"status": 1}}
     topology.search(gateway, False)
