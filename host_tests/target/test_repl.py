@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 import serial  # type: ignore[import-untyped]
 
-from host_tests.target.desk_board import DeskBoard
+from host_tests.target.desk_board import ROOT, DeskBoard
 from host_tests.target.person import EXIT, person_at
 from tools.boards.errors import BoardError
 from tools.repl import __main__ as repl
@@ -61,6 +62,31 @@ def test_logs_show_lines_as_they_come_and_wait_for_a_board_that_restarts(tmp_pat
             "line 1 温",
             "line 2 温",
         ]
+
+
+def test_logs_show_what_has_no_end_and_take_no_error_of_theirs_for_the_boards(tmp_path):
+    with DeskBoard(tmp_path) as desk:
+        with RunningBoard.opened(desk.port) as board:
+            board.write("/main.py", b"import time\nprint('hung', end='')\ntime.sleep(20)\n")
+        command = [sys.executable, "-m", "tools.repl", "logs", "--port", desk.port]
+        logs = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        assert logs.stdout is not None and logs.stderr is not None
+        try:
+            assert "Ctrl-C leaves" in logs.stderr.readline()
+            time.sleep(0.5)
+            desk.restart()
+            while not (line := logs.stdout.readline()).endswith("hung\n"):
+                assert line, "it ended"
+            logs.stdout.close()  # as `head` does
+            desk.restart()
+            assert logs.stderr.read() == ""
+            assert logs.wait(TIMEOUT_S) == 0
+        finally:
+            logs.kill()
+            logs.stderr.close()
+            logs.wait()
 
 
 def test_the_command_stamps_its_lines(tmp_path, capsys):

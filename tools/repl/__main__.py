@@ -10,7 +10,7 @@ from tools.boards.ports import choose_port
 from tools.bytecode import library
 from tools.repl.board import check_port
 from tools.repl.logs import follow
-from tools.repl.names import readable
+from tools.repl.names import may_have_names, readable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,13 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
                 [sys.executable, "-m", "mpremote", "connect", port, "resume", "repl"],
             )
         print(f"What {port} prints. Ctrl-C leaves.", file=sys.stderr)
-        names = library().names
-        follow(port, lambda line: _show(readable(line, names)), wanted.seconds)
+        follow(port, _show, wanted.seconds)
     except BoardError as error:
         print(f"{wanted.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass
+    except BrokenPipeError:  # as in: make logs | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(line: str) -> None:
     stamp = datetime.now().strftime("%H:%M:%S.%f")[:-3]
+    if may_have_names(line):
+        line = readable(line, library().names)  # which takes seconds, the first time
     print(f"{stamp} {line}", flush=True)
 
 

@@ -1,5 +1,6 @@
 """What a board prints, line by line, without disturbing it."""
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ from tools.boards.ports import port_error
 
 READ_TIMEOUT_S = 0.2
 RETRY_S = 0.5
+# What has no end by then is shown as it is: a prompt, the last words before a hang.
+LINE_TIMEOUT_S = 1.0
 _MAX_LINE_BYTES = 4096
 
 
@@ -22,11 +25,12 @@ def follow(port: str, show: Callable[[str], None], for_s: float | None = None) -
         raise port_error(port, error) from error
     while True:
         try:
-            with line:
-                if _read(line, show, end):
-                    return
-        except (serial.SerialException, OSError):
-            show("--- the board went away; waiting for it ---")
+            if _read(line, show, end):
+                return
+        finally:
+            with contextlib.suppress(OSError):  # it may be gone
+                line.close()
+        show("--- the board went away; waiting for it ---")
         while True:
             if end is not None and time.monotonic() >= end:
                 return
@@ -43,15 +47,22 @@ def _open(port: str) -> serial.Serial:
 
 
 def _read(line: serial.Serial, show: Callable[[str], None], end: float | None) -> bool:
-    """True when time is up."""
-    received = b""
-    while end is None or time.monotonic() < end:
-        received += line.read(max(1, line.in_waiting))
-        *lines, received = received.split(b"\n")
-        if len(received) > _MAX_LINE_BYTES:
+    """True when time is up, False when the board went away."""
+    received, heard_s = b"", time.monotonic()
+    is_there = True
+    while is_there and (end is None or time.monotonic() < end):
+        try:
+            new = line.read(max(1, line.in_waiting))
+        except (serial.SerialException, OSError):
+            new, is_there = b"", False
+        if new:
+            heard_s = time.monotonic()
+        *lines, received = (received + new).split(b"\n")
+        is_waiting = is_there and time.monotonic() - heard_s < LINE_TIMEOUT_S
+        if received and (not is_waiting or len(received) > _MAX_LINE_BYTES):
             lines, received = [*lines, received], b""
         for each in lines:
             show(each.rstrip(b"\r").decode("utf-8", errors="replace"))
     if received:
         show(received.decode("utf-8", errors="replace"))
-    return True
+    return is_there

@@ -11,6 +11,11 @@ _QUOTED = re.compile(r"'(\w+)'")
 _ERROR = re.compile(r"^(AttributeError|NameError|ImportError|TypeError): ")
 
 
+def may_have_names(line: str) -> bool:
+    """Whether readable() may change a line."""
+    return bool(_PLACE.match(line) or _ERROR.match(line))
+
+
 def readable(line: str, names: Mapping[str, str]) -> str:
     """A line of a traceback with short names followed by their long ones; any other as it is.
     `names`: {name in the sources: name on the board}."""
