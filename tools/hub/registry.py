@@ -82,6 +82,8 @@ class Registry:
         self.authorities: list[bytes] = []
         # Called for a device that is about to be removed.
         self.on_removed: list[Callable[[Identity], None]] = []
+        # Called with the product id of a product that was removed.
+        self.on_product_removed: list[Callable[[str], None]] = []
         self._load()
 
     def _load(self) -> None:
@@ -291,6 +293,8 @@ class Registry:
         self._store.later("DELETE FROM product WHERE product_id = ?", (product_id,))
         self._commit(None, action="product removed", product_id=product_id, name=product.name)
         del self.products[product_id]
+        for forget in self.on_product_removed:
+            forget(product_id)
 
     def note_login(self, identity: Identity) -> None:
         """Remember when a device last logged in; committed before its CONNACK leaves."""

@@ -232,6 +232,33 @@ def test_what_cannot_be_rolled_out(bench):
         bench.updates.withdraw(device.identity)
 
 
+def test_a_device_that_is_named_twice_is_offered_it_once(bench):
+    device = bench.new_device()
+    product = device.identity.product_id
+    bench.upload(product, "1.1")
+    assert len(bench.updates.roll_out(product, "1.1", [device.identity.device_name] * 2)) == 1
+    assert len(bench.sent) == 1
+
+
+def test_the_files_of_a_product_go_with_it(tmp_path):
+    bench = Bench(data=tmp_path)
+    device = bench.new_device()
+    product = bench.registry.product(device.identity.product_id)
+    bench.upload(product.product_id, "1.1")
+    bench.registry.remove_device(device)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"the first half"
+        assert list(tmp_path.glob("firmware/*/*"))
+        bench.registry.remove_product(product)
+        yield b"and the second"
+
+    with pytest.raises(RegistryError, match="no product"):
+        asyncio.run(bench.updates.library.add(product.product_id, "1.2", pieces()))
+    assert list(tmp_path.glob("firmware/*")) == []
+    bench.store.flush()
+
+
 def test_what_a_device_must_not_say(bench):
     device = bench.new_device()
     bench.upload(device.identity.product_id, "1.1")

@@ -46,6 +46,7 @@ class Library:
         for row in context.store.query("SELECT * FROM firmware ORDER BY uploaded_ms"):
             firmware = Firmware(*row)
             self._versions.setdefault(firmware.product_id, {})[firmware.version] = firmware
+        context.registry.on_product_removed.append(self._forget)
 
     def versions(self, product_id: str) -> list[Firmware]:
         """Oldest first. Raises RegistryError."""
@@ -76,6 +77,7 @@ class Library:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             md5, size = await _store(content, folder)
         except OSError as error:
+            self._context.registry.product(product_id)  # else its folder went with it meanwhile
             raise FileError(f"writing into {folder}: {error.strerror}") from error
         now_ms = self._context.clock.now_ms()
         firmware = Firmware(product_id, version, md5, size, now_ms)
@@ -112,6 +114,11 @@ class Library:
         others = self._versions.get(firmware.product_id, {}).values()
         if all(other.md5 != firmware.md5 for other in others):
             self.path(firmware).unlink(missing_ok=True)
+
+    def _forget(self, product_id: str) -> None:
+        """The product is removed, and its rows with it."""
+        self._versions.pop(product_id, None)
+        shutil.rmtree(self._folder / product_id, ignore_errors=True)
 
     def close(self) -> None:
         if self._temporary is not None:

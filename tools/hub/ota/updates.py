@@ -77,7 +77,8 @@ class Updates:
             devices = _share(list(product.devices), version, share_percent)
         if not 0 < len(devices) <= MAX_ROLLOUT:
             raise RegistryError("invalid", f"1 to {MAX_ROLLOUT} devices")
-        wanted = [self._context.registry.device(product_id, name).identity for name in devices]
+        registry = self._context.registry
+        wanted = [registry.device(product_id, name).identity for name in dict.fromkeys(devices)]
         made = []
         for device in wanted:
             self._keep(Update(device, version, ROLLED_OUT, plain_http=int(plain_http)))
