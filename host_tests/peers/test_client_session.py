@@ -569,6 +569,16 @@ def test_a_run_that_begins_as_the_last_one_ends_has_its_handlers_to_itself(broke
     run(scenario)
 
 
+def test_a_handler_that_stops_the_session_goes_on(broker):
+    async def scenario() -> None:
+        async with device("handler_stops", broker, 3) as dut:
+            await dut.expect("over")
+            assert [event["state"] for event in dut.of("handled")] == [0, 0, 0]
+            assert not dut.of("handler_failed")
+
+    run(scenario)
+
+
 def test_a_moment_without_memory_costs_the_link_and_no_more(broker):
     async def scenario() -> None:
         async with (

@@ -466,6 +466,23 @@ async def begins_anew_at_once(host, port, turns):
     task.cancel()
 
 
+async def handler_stops(host, port, turns):
+    """What is to be done without a connection, as a reset, comes after stop()."""
+    session = new_session(host, port)
+
+    async def handler(topic, payload):
+        await session.stop()
+        await asyncio.sleep_ms(20)
+        say("handled", state=session.state)
+
+    session.register("down", handler)
+    for _ in range(int(turns)):
+        task = await started(session)
+        await session.publish("down", "now", 1)
+        await task
+    say("over")
+
+
 async def blocks_the_loop(host, port, block_ms):
     """As DNS does, with a message on its way, and before one."""
     session = new_session(host, port)

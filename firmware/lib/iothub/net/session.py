@@ -105,7 +105,7 @@ class Session:
         self._online_ms = 0
         self._task = None
         self._writer = None
-        self._stopping = False
+        self._stopping = None  # who called stop()
         self.is_away = False
 
     # Life
@@ -117,7 +117,7 @@ class Session:
         self._task = asyncio.current_task()
         self._failed_loads = 0
         self._coroutine_added = asyncio.Event()
-        helpers = asyncio.create_task(self._run_coroutines()), asyncio.create_task(self._tick())
+        helpers = asyncio.create_task(self._tick()), asyncio.create_task(self._run_coroutines())
         try:
             while True:
                 while self.is_away:
@@ -154,16 +154,20 @@ class Session:
             self.engine.disconnect()
             self._close()
             self.state = STOPPED
-            self._stopping = False
-            self._task = None
+            stopping = self._stopping
+            self._stopping = self._task = self._coroutine_added = None
             self._pulse()
             for helper in helpers:
-                helper.cancel()
+                if helper is stopping:
+                    await helper  # the handler that called stop() goes on
+                else:
+                    helper.cancel()
 
     async def stop(self):
-        """Says goodbye to the server and ends run()."""
+        """Says goodbye to the server and ends run(). A handler that calls it goes on after it; the
+        others end."""
         if self._task is not None:
-            self._stopping = True
+            self._stopping = asyncio.current_task()
             self._task.cancel()
             while self._stopping:  # not the state: who called run() may do so again at once
                 await asyncio.sleep_ms(1)
@@ -404,7 +408,7 @@ class Session:
 
     async def _run_coroutines(self):
         added = self._coroutine_added
-        while True:
+        while added is self._coroutine_added:
             while not self._coroutines:
                 added.clear()
                 await added.wait()
@@ -413,8 +417,7 @@ class Session:
             except Exception as e:
                 self._handler_failed(e)
             except asyncio.CancelledError as e:
-                # The next run() may have begun before this one's handler is told.
-                if self.state == STOPPED or added is not self._coroutine_added:
+                if added is not self._coroutine_added:  # run() ended, and may run again
                     raise
                 self._handler_failed(e)  # something the handler waited for was cancelled
 
