@@ -84,7 +84,12 @@ def from_vendor(info: Mapping[str, Any]) -> Fields:
 
 
 def check(fields: Fields) -> None:
-    """Raises BoardError in the library's words when it would refuse the fields."""
+    """Raises BoardError in the library's words when it would refuse the fields; and for a board
+    on Wi-Fi that would look for the hub of this computer on itself."""
+    for name, host in _hosts(fields) if fields.get("network") else ():
+        if host == "localhost" or host.startswith("127."):
+            reason = f"{name} is {host}, which on the board is the board"
+            raise BoardError(_PHASE, reason, 'Start the hub with: make hub ARGS="--host 0.0.0.0"')
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [_MICROPYTHON, "-c", _JUDGE],
@@ -100,6 +105,14 @@ def check(fields: Fields) -> None:
         raise BoardError(_PHASE, "the library could not be asked", hint)
     if done.stdout.strip():
         raise BoardError(_PHASE, done.stdout.strip(), "docs/configuration.md has the fields.")
+
+
+def _hosts(fields: Fields) -> list[tuple[str, str]]:
+    found = [("host", fields.get("host"))]
+    for name in ("http", "coap"):
+        table = fields.get(name)
+        found.append((f"{name}'s host", table.get("host") if isinstance(table, dict) else None))
+    return [(name, host) for name, host in found if isinstance(host, str)]
 
 
 def _filled(table: object, name: str) -> str:

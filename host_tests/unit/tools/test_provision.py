@@ -96,6 +96,24 @@ def test_the_library_itself_judges_the_fields_and_tells_no_secret(change, reason
     configuration.check({**FIELDS, "network": {"ssid": "home", "password": "long enough"}})
 
 
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"host": "127.0.0.1"}, "host"),
+        ({"host": "localhost"}, "host"),
+        ({"http": {"host": "127.0.0.1"}}, "http's host"),
+        ({"coap": {"host": "127.0.0.1"}}, "coap's host"),
+    ],
+    ids=["address", "name", "http", "coap"],
+)
+def test_a_board_on_wifi_does_not_look_for_the_hub_on_itself(change, name):
+    configuration.check({**FIELDS, **change})  # without Wi-Fi it may be the desk's own
+    wifi = {"network": {"ssid": "home", "password": "hunter22"}}
+    configuration.check({**FIELDS, **wifi, "host": "192.0.2.2"})
+    with pytest.raises(BoardError, match=f"{name} is .*\n.*--host 0.0.0.0"):
+        configuration.check({**FIELDS, **wifi, **change})
+
+
 def test_the_configuration_comes_last_and_names_what_is_there(tmp_path, pair):
     authority, device = pair
     (tmp_path / "dev.crt").write_bytes(device.certificate_pem)
