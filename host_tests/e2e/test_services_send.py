@@ -80,3 +80,37 @@ asyncio.run(main())
 def test_time_goes_on_for_services_after_one_had_no_memory(tmp_path):
     rounds, told = run_text(OUT_OF_MEMORY, tmp_path, json.dumps(CONFIG))
     assert (rounds, told) == ([3, 3], ["MemoryError()"] * 2)
+
+
+NOT_TOLD = """
+import json, sys
+from iothub import Device
+from iothub.config import Config
+from iothub.net.session import OFFLINE
+from iothub.services.service import Service
+
+told = []
+device = Device(Config(json.loads(sys.argv[1])), lambda what, detail: told.append(what))
+services = device.services
+
+class Heavy(Service):
+    def received(self, topic, payload):
+        pass
+
+    def closed(self):
+        super().closed()
+        raise MemoryError
+
+made = []
+for name in (b"$a", b"$b"):
+    service = services.run(Heavy(services, device.identity, name, name + b"/result"))
+    service.is_connected = True
+    made.append(service)
+device.tell(OFFLINE, None)
+print(json.dumps([[each.is_connected for each in made], told]))
+"""
+
+
+def test_all_are_told_of_the_link_though_one_service_has_no_memory_for_it(tmp_path):
+    connected, told = run_text(NOT_TOLD, tmp_path, json.dumps(CONFIG))
+    assert (connected, told) == ([False, False], [-1, -1, 0])

@@ -61,17 +61,20 @@ class Services:
 
     def _event(self, what, detail):
         for service, subscription in self._running:
-            if what == OFFLINE:
-                service.closed()
-            elif what == ONLINE_AGAIN:
-                service.closed()  # nobody was told if it was stop() that ended the last connection
-                if subscription.granted in (0, 1):  # by a session that was kept
-                    service.connected()
-            elif detail is subscription:
-                if what == FILTER_GRANTED:
-                    service.connected()
-                elif what == FILTER_REFUSED:
-                    self.report(SubscribeRefused("refused: " + service.pattern.decode()))
+            try:
+                if what == OFFLINE:
+                    service.closed()
+                elif what == ONLINE_AGAIN:
+                    service.closed()  # nobody was told if stop() ended the last connection
+                    if subscription.granted in (0, 1):  # by a session that was kept
+                        service.connected()
+                elif detail is subscription:
+                    if what == FILTER_GRANTED:
+                        service.connected()
+                    elif what == FILTER_REFUSED:
+                        self.report(SubscribeRefused("refused: " + service.pattern.decode()))
+            except MemoryError as e:  # the other services, and the application, are told
+                self.report(e)
         self.wake()
 
     # What services call
