@@ -3,7 +3,8 @@
 >>> from iothub import doctor
 >>> doctor.run()
 
-It logs in as the device, so a device that runs elsewhere with the same identity is disconnected.
+It logs in as the device, so a device that runs elsewhere with the same identity is disconnected;
+and registers it first, where the configuration has a product secret and that was not done yet.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from iothub import config as configuration
 from iothub.clock import epoch_offset_s
 from iothub.compat import const
 from iothub.errors import CLOCK, CONNECT, IoTHubError, LinkError, TlsError
+from iothub.loading import for_now
 from iothub.net import transport
 from iothub.net.access import Access
 from iothub.net.mqtt import MQTTClient
@@ -77,7 +79,11 @@ class _Examination:
         self._failure = None  # of the one attempt to connect, until its stage comes
 
     def configuration(self):
-        self._config = config = configuration.load(self._path)
+        fields = configuration.read(self._path)
+        if isinstance(fields, dict) and fields.get("product_secret"):
+            # As the device does; its own secret may be in a journal.
+            fields = for_now("iothub.net.register").run(self._path, self._chip, self._network)
+        self._config = config = configuration.Config(fields)
         self._network = self._network or self._chip.Network(config.network)
         self._access = Access(config, self._network, self._chip)
         self._endpoint = self._access.endpoint
