@@ -10,6 +10,7 @@ PROGRAM = """
 import asyncio, json, sys
 from iothub import Device
 from iothub.config import Config
+from iothub.errors import NotConnected
 from iothub.services import ota as service
 from iothub.update import resume
 
@@ -19,6 +20,8 @@ async def main():
     async def publish(topic, payload, qos):
         if sys.argv[2] == "next":
             ota.record = resume.Record("1.2", b"2" * 16, 600)
+        if sys.argv[2] == "offline":
+            raise NotConnected("the sub-device is not online", "gateway")
 
     ota._publish = publish
     ota.record = resume.Record("1.1", b"1" * 16, 500)
@@ -33,6 +36,10 @@ asyncio.run(main())
 
 def test_a_version_that_is_settled_is_forgotten(tmp_path):
     assert run_text(PROGRAM, tmp_path, json.dumps(CONFIG), "nothing") == [None, True]
+
+
+def test_so_is_that_of_a_sub_device_which_is_offline(tmp_path):
+    assert run_text(PROGRAM, tmp_path, json.dumps(CONFIG), "offline") == [None, True]
 
 
 def test_the_record_of_the_next_version_is_not(tmp_path):

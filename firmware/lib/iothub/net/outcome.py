@@ -1,7 +1,7 @@
 """What became of the update that was installed before the restart. Loaded for that and let go of
 (iothub.loading), so these are functions of a DeviceOta (net/ota.py)."""
 
-from iothub.errors import DeadlineError, UpdateError
+from iothub.errors import IoTHubError, UpdateError
 from iothub.loading import for_now, let_go
 from iothub.services.ota import BURNING
 from iothub.update import resume
@@ -33,7 +33,8 @@ async def settle(ota, error):
     record = ota.record
     try:
         await for_now("iothub.services.ota_end").finish(ota, record.version, error)
-    except DeadlineError as e:
+    except IoTHubError as e:
+        # It is told later, or, as of a sub-device that is offline, known by the version reported.
         ota._driver.report(e)
     if ota.record is record:  # else the next version is on its way
         if error:
