@@ -34,7 +34,8 @@ def run(device, work, every_ms):
     """`work(device)`, a coroutine function, is awaited once the device is online. Whatever it
     raises, and whatever lasts longer than AWAKE_MS in all, is a failure. Then the device says
     goodbye and sleeps for `every_ms`; after failures longer. Does not return. Raises BadInput."""
-    if not 0 < every_ms <= MAX_SLEEP_MS:
+    # Not a float either: no chip sleeps for one, and it would be found out only then.
+    if type(every_ms) is not int or not 0 < every_ms <= MAX_SLEEP_MS:
         raise BadInput("every_ms", "must be 1 to %d" % MAX_SLEEP_MS)
     load = save = sleep.rtc_memory()
     if save is None:
