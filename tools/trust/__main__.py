@@ -50,10 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
     if errors:
         return 1
     try:
-        write(checked, folder)
+        gone = write(checked, folder)
     except TrustError as error:
         print(f"trust: {error}", file=sys.stderr)
         return 1
+    for path in gone:
+        print(f"removed {path}: anchors.toml does not name it")
     print(f"{len(checked)} anchors in {folder}")
     return 0
 

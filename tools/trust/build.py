@@ -48,16 +48,20 @@ def check(anchor: Anchor, found: dict[str, bytes], today: date) -> Checked:
     return Checked(anchor, der, days_left)
 
 
-def write(checked: list[Checked], folder: Path) -> None:
-    """One .der file an anchor; .der files that are no longer anchors go. Raises TrustError."""
+def write(checked: list[Checked], folder: Path) -> list[Path]:
+    """One .der file an anchor; .der files that are no longer anchors go, and are returned. Raises
+    TrustError."""
+    gone = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         kept = {f"{item.anchor.key}.der" for item in checked}
         for path in folder.glob("*.der"):
             if path.name not in kept:
                 path.unlink()
+                gone.append(path)
         for item in checked:
             (folder / f"{item.anchor.key}.der").write_bytes(item.der)
     except OSError as error:
         reason = f"cannot be written: {error.strerror}"
         raise TrustError(str(error.filename), reason, "Move away what is in its place.") from error
+    return gone

@@ -201,7 +201,7 @@ def test_the_command_builds_them_and_warns_of_those_that_expire(world, tmp_path,
 
 
 def test_a_second_run_needs_no_network_and_removes_what_is_no_anchor_any_more(
-    world, tmp_path, monkeypatch
+    world, tmp_path, monkeypatch, capsys
 ):
     assert command.main([]) == 0
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")
@@ -209,6 +209,7 @@ def test_a_second_run_needs_no_network_and_removes_what_is_no_anchor_any_more(
     (tmp_path / "build/trust/notes.txt").write_text("kept")
     assert command.main([]) == 0
     assert built(tmp_path) == ["notes.txt", "vendor.der"]
+    assert f"removed {tmp_path}/build/trust/public.der: " in capsys.readouterr().out
 
 
 def test_nothing_is_written_when_one_is_missing(world, tmp_path, capsys):
