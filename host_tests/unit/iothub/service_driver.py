@@ -55,12 +55,13 @@ class Task:
 
 class Driver:
     """`is_up` false: nothing leaves. `max_bytes` of a message that can leave. `expired`: so many
-    until() have waited long enough."""
+    until() have waited long enough; what one waits for is looked at after each of the `wakes`."""
 
     def __init__(self):
         self.is_up = True
         self.max_bytes = 16384
         self.expired = 0
+        self.wakes = 0
         self.ticking = False
         self.clock_s = 1589786839
         self.next_random = 121213
@@ -80,7 +81,8 @@ class Driver:
             payload = payload.encode()
         if self.is_up and len(payload) > self.max_bytes:
             self.report(BadInput("payload", "too large for a packet"))
-        elif self.is_up:
+            return None
+        if self.is_up:
             self.sent.append((topic, payload))
         return self.is_up
 
@@ -89,13 +91,15 @@ class Driver:
 
     async def until(self, condition, timeout_ms=None):
         while not condition():
-            if self.expired:
-                self.expired -= 1
-                raise DeadlineError("expired")
-            await _Pause()
+            wakes = self.wakes
+            while wakes == self.wakes:  # as the real one, it does not look in between
+                if self.expired:
+                    self.expired -= 1
+                    raise DeadlineError("expired")
+                await _Pause()
 
     def wake(self):
-        pass
+        self.wakes += 1
 
     def spawn(self, coroutine):
         task = Task(coroutine)

@@ -242,6 +242,7 @@ def test_an_answer_that_cannot_be_sent_is_reported():
     rrpc, driver = _rrpc(lambda payload: b"x" * 20000)
     rrpc.received(REQUESTS + b"1", b"")
     assert isinstance(driver.reports[0], BadInput) and not _waits(rrpc)
+    assert rrpc.answered == 0
 
 
 def test_the_code_stays_until_calls_no_longer_come():

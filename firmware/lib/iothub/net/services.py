@@ -84,6 +84,7 @@ class Services:
             self._session.publish_nowait(topic, payload)
         except BadInput as e:  # too large for a packet
             self.report(e)
+            return None
         except IoTHubError:
             return False
         return True

@@ -74,8 +74,9 @@ def _answer(rrpc, call, answer):
 
 
 def _try_to_send(rrpc, call):
-    if rrpc._driver.send(rrpc._topic + b"/" + call.process_id, call.answer):
-        rrpc.answered += 1
+    left = rrpc._driver.send(rrpc._topic + b"/" + call.process_id, call.answer)
+    if left is not False:
+        rrpc.answered += bool(left)
         _end(rrpc, call)
 
 

@@ -3,8 +3,8 @@
 The driver (net/services.py) subscribes `pattern` at `qos` and calls received(topic, payload) for
 what comes, connected() when the subscription stands, closed() when the link is gone. It hands
 itself in and has:
-  send(topic, payload)      QoS 0, payload bytes or str; whether it left, or never will, which is
-                            reported. What is lost is for a deadline to notice
+  send(topic, payload)      QoS 0, payload bytes or str; whether it left. None: it never will,
+                            which is reported. What is lost is for a deadline to notice
   keep_time()               calls advance(elapsed_ms) from now on, until that answers False
   until(condition, ms)      coroutine: waits for condition(), looked at whenever something happened
                             or wake() was called. Raises DeadlineError
