@@ -119,7 +119,8 @@ def _pack(options: argparse.Namespace) -> None:
             micropython, packed = pack_application(board, options.image, release, keys)
             rows += [("MicroPython", micropython), ("to spare", _to_spare(board, packed))]
         progress.update(task, advance=1, description="writing")
-        path = options.output or OUTPUT / f"{board.key}-{options.version}.ota"
+        name = f"{board.key}-{options.version}.ota".replace("/", "_")
+        path = options.output or OUTPUT / name
         _write(path, packed.content)
         progress.update(task, advance=1, description="reading back")
         if read_release(path.read_bytes())[0] != packed.release:

@@ -505,6 +505,15 @@ def test_the_commands_from_keys_to_a_file(tmp_path, capsys):
     assert "NOT SIGNED" in capsys.readouterr().out
 
 
+def test_a_version_names_no_other_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "OUTPUT", tmp_path / "ota")
+    arguments = ["pack", "--board", "pico_w", "--product", "PRODUCT123", "--unsigned"]
+    assert cli.main([*arguments, "--version", "../../2026/11"]) == 0
+    assert "../../2026/11, sequence" in capsys.readouterr().out
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files == [tmp_path / "ota/pico_w-.._.._2026_11.ota"]
+
+
 @pytest.mark.parametrize("command", ["keys", "pack"])
 def test_the_usage_names_what_a_person_types(command, capsys):
     for arguments in ([command, "--help"], [command, "--nothing-of-the-kind"]):
