@@ -225,9 +225,10 @@ def _fuzz_gateway(service, dice, tally):
             raise FuzzFailure("topics are allowed that are no online sub-device's")
         if len(driver.subscriptions) != len(online):
             raise FuzzFailure("subscriptions and sub-devices differ")
-    for task in driver.tasks:
-        if task.error is not None and not hasattr(task.error, "phase"):
-            raise task.error
+    # What a message brings about is reported, whatever it is.
+    for error in driver.reports + [task.error for task in driver.tasks]:
+        if error is not None and not hasattr(error, "phase"):
+            raise error
     gateway.received(gateway.pattern, b'{"type":"unbind_all"}')
     if driver.prefixes or driver.subscriptions:
         raise FuzzFailure("topics of an unbound sub-device are kept")
