@@ -546,7 +546,8 @@ def test_stop_and_cancel_say_goodbye_and_leave_nothing_behind(broker):
             assert (await dut.expect("cancelled"))["state"] == 0
             assert (await dut.expect("stopped"))["state"] == 0
             await dut.end()
-            assert await app.hears(1) == [("up", b"again")]
+            assert "runs already" in dut.of("refused")[0]["reason"]
+            assert await app.hears(2) == [("up", b"undisturbed"), ("up", b"again")]
             for link in proxy.links:
                 assert wire.kinds(link.up.log)[-1] == wire.DISCONNECT
             assert len(proxy.links) == 2

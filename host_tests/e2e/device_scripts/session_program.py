@@ -418,6 +418,11 @@ async def is_cancelled(host, port):
     session = new_session(host, port)
     task = await started(session)
     await session.subscribe("down", tell_message)
+    try:
+        await session.run()
+    except BadInput as e:
+        say("refused", **error_fields(e))
+    await session.publish("up", "undisturbed", 1)
     task.cancel()
     try:
         await task

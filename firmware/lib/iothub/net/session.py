@@ -114,6 +114,8 @@ class Session:
         """Connects and stays connected until stop() or cancelled. Lost links and refused logins
         are healed here; what the caller did wrong (BadInput) is raised, and a LinkError when the
         code to connect is missing, damaged or of another build."""
+        if self._task is not None:
+            raise BadInput("run", "it runs already")
         self._task = asyncio.current_task()
         self._failed_loads = 0
         self._coroutine_added = asyncio.Event()
