@@ -38,6 +38,7 @@ class Driver(service_driver.Driver):
         self.watched: list = []  # [sub-device, its state]
 
     def wake(self):
+        super().wake()
         for pair in self.watched:
             sub, before = pair
             if sub.state != before:
@@ -193,6 +194,7 @@ def test_bind_waits_for_the_clock():
     driver.run()
     assert not driver.sent and not task.done
     driver.clock_s = 5
+    driver.wake()  # as every event of the device does: CLOCK_SET
     driver.run()
     assert driver.take()[0]["payload"]["devices"][0]["timestamp"] == 5
 
