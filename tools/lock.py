@@ -14,7 +14,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         binaries = Path(folder) / "bin"
-        install = [binaries / "pip", "install", "--quiet", _UV]
+        install = [str(binaries / "pip"), "install", "--quiet", _UV]
         if subprocess.run(install, timeout=600).returncode:
             print("lock: uv could not be installed: check the network", file=sys.stderr)
             return 1
