@@ -42,3 +42,28 @@ asyncio.run(main())
 def test_the_next_upload_is_tried(tmp_path, wrong):
     tried, has_counted, kind = run_text(PROGRAM, tmp_path, wrong, json.dumps(CONFIG))
     assert (tried >= 3, has_counted, kind) == (True, True, wrong)
+
+
+WRITES = """
+import asyncio, json, sys
+from iothub import Device
+from iothub.config import Config
+
+async def main():
+    log = Device(Config(json.loads(sys.argv[1]))).log
+    log.error("dialled with 73519862 and long-enough")
+    print(log.batch().decode())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "network",
+    [{"apn": "iot", "password": 73519862}, ["73519862", {"password": "73519862"}]],
+    ids=["a modem's", "of any shape"],
+)
+def test_what_a_network_is_told_is_no_line_of_the_log(tmp_path, network):
+    fields = {**CONFIG, "network": network}
+    (line,) = run_text(WRITES, tmp_path, json.dumps(fields))["Message"]
+    assert line.endswith("dialled with *** and long-enough")

@@ -112,7 +112,12 @@ def _secrets(config):
     networks = config["network"]
     if isinstance(networks, dict):
         networks = [networks]
-    found = [network.get("password") for network in networks]
+    found = []
+    for network in networks:
+        # Of another shape where it is no Wi-Fi; a modem's may be a number.
+        password = isinstance(network, dict) and network.get("password")
+        if password:
+            found.append(str(password))
     if config["secret"] is not None:
         found.append(config["secret"].text.decode())
     return found
