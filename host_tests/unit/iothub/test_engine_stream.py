@@ -98,6 +98,15 @@ def test_the_first_byte_of_the_packet_is_known():
     assert headers == [0x30, 0x3B] and engine.last_header == 0xD0
 
 
+def test_a_topic_of_any_length_arrives_whole():
+    for size in (1, 255, 256, 300, 513, 1000):
+        engine, driver = peer.online()
+        topic = bytes([97 + i % 26 for i in range(size)])
+        peer.feed(engine, peer.message(topic, b"p", 7) + peer.message(topic, b"q"))
+        assert driver.messages == [(None, topic, b"p"), (None, topic, b"q")]
+        assert driver.take() == [(peer.PUBACK, b"\x00\x07")]
+
+
 # Large packets
 
 

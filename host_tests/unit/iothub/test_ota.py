@@ -165,6 +165,9 @@ def test_progress_is_told_once_a_second_and_when_it_changed():
         assert bench.take() == []
     bench.ota.update.progress(510, OTA_PROGRESS_MS // 10)
     assert bench.take() == [progress("downloading", percent="51")]
+    bench.ota.update.progress(518, OTA_PROGRESS_MS // 2)
+    bench.ota.update.progress(530, OTA_PROGRESS_MS // 2 - 1)
+    assert bench.take() == [], "the second begins anew"
     for _ in range(5):
         bench.ota.update.progress(519, OTA_PROGRESS_MS)
         assert bench.take() == []
@@ -275,9 +278,23 @@ def test_the_version_that_runs_is_wanted_again_while_another_is_downloaded():
     assert len(bench.fetched) == 2 and bench.ota.state == DOWNLOADING
 
 
+def test_a_word_that_does_not_arrive_is_told():
+    bench = Bench()
+    lost = LinkError("lost")
+
+    async def publish(topic, payload, qos):
+        raise lost
+
+    bench.ota._publish = publish
+    bench.ota.report_version()
+    assert bench.driver.reports == [lost]
+
+
 def test_a_download_can_be_cancelled():
     bench = Bench().in_state(DOWNLOADING)
+    (task,) = [task for task in bench.driver.tasks if not task.done]
     bench.ota.cancel()
+    assert task.cancelled
     assert bench.take() == [progress("fail", code="-5", text="cancelled on the device")]
     assert bench.ota.state == FAIL
     bench.ota.cancel()
