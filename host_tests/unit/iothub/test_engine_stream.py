@@ -89,6 +89,18 @@ def test_a_message_that_is_not_taken_is_not_acknowledged():
     assert driver.take() == [(peer.PUBACK, b"\x00\x07")]
 
 
+def test_a_message_may_be_acknowledged_later_on_the_same_link():
+    engine, driver = peer.online(on_message=lambda *args: False)
+    for number in (0, 7, 0x1234):
+        peer.feed(engine, peer.message(b"t", b"p", number))
+        assert engine.received_id == number and driver.take() == []
+    engine.acknowledge(0x1234)
+    assert driver.take() == [(peer.PUBACK, b"\x12\x34")]
+    engine.closed()
+    engine.acknowledge(7)
+    assert driver.take() == []
+
+
 def test_the_first_byte_of_the_packet_is_known():
     headers = []
     engine, driver = peer.online()

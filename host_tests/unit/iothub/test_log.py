@@ -45,6 +45,12 @@ def _all(made):
     return found
 
 
+def test_a_text_of_several_lines_is_one():
+    made = _log()
+    made.error("a\nERR|1|b\rc")
+    assert _lines(made) == ["ERR|1704363215|a ERR|1|b c"]
+
+
 def test_a_line_has_level_time_and_text():
     made = _log()
     made.error("e")

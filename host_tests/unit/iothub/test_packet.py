@@ -78,6 +78,17 @@ def test_publish():
     assert bytes(buf[:size]) == b"\x31\x03\x00\x01t"
 
 
+def test_names_of_more_than_255_bytes():
+    topic = bytes([97 + i % 26 for i in range(0x123)])
+    buf = bytearray(400)
+    size = packet.put_publish(buf, topic, b"p", 0x1234, 0)
+    assert bytes(buf[:size]) == peer.message(topic, b"p", 0x1234)
+    ((first, body),) = peer.split(bytes(rare_packets.subscribe(0x1234, [(topic, 1)])))
+    assert peer.filters(first, body) == [(topic, 1)] and peer.packet_id(body) == 0x1234
+    ((_, body),) = peer.split(bytes(rare_packets.connect(topic, 60, True)))
+    assert body[10:] == b"\x01\x23" + topic
+
+
 def test_publish_takes_any_bytes():
     expected = peer.message(b"\xe6\xb8\xa9", b"21\xe5\xba\xa6", 9)
     buf = bytearray(len(expected))
