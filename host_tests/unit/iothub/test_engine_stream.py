@@ -1,6 +1,8 @@
 """The byte stream from the server: cut anywhere, too large, malformed, or too large for the
 heap."""
 
+import gc
+
 from iothub.errors import ProtocolError
 from iothub.mqtt import engine as mqtt
 
@@ -146,6 +148,29 @@ def test_the_buffer_grows_once_and_keeps_what_it_holds():
     assert [len(payload) for _, _, payload in driver.messages] == [500, 10000, 500, 10000]
     assert driver.messages[1][2] == b"l" * 10000
     assert MAX_PACKET <= len(engine.space()) <= MAX_PACKET + 5
+
+
+def test_what_is_left_of_a_read_moves_to_the_front_without_a_copy():
+    engine, driver = peer.online()
+    peer.feed(engine, peer.message(b"t", b"l" * 10000))  # the buffer has grown
+    pattern = bytes([i * 7 % 251 for i in range(15000)])
+    data = peer.message(b"t", b"s" * 10) + peer.message(b"t", pattern)
+    read_bytes = 14000  # all of the first message, and most of the second
+    engine.space()[:read_bytes] = data[:read_bytes]
+    gc.collect()
+    gc.disable()
+    try:
+        before_bytes = _allocated_bytes()
+        engine.received(read_bytes)
+        assert _allocated_bytes() - before_bytes < 1000
+    finally:
+        gc.enable()
+    peer.feed(engine, data[read_bytes:])
+    assert [payload for _, _, payload in driver.messages[1:]] == [b"s" * 10, pattern]
+
+
+def _allocated_bytes():
+    return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0  # CPython does not count
 
 
 def test_an_oversize_packet_is_skipped_and_reported():

@@ -246,6 +246,7 @@ class Engine:
             at = min(self._skip, end)
             self._skip -= at
         rx = self._rx
+        view = self._rx_view
         while end - at >= 2:
             kind = rx[at] >> 4
             if not LEGAL_PACKETS[self.state] >> kind & 1:
@@ -270,7 +271,7 @@ class Engine:
         # The buffer may have grown above; what is left moves to the front of the present one.
         left = end - at
         if left and (at or rx is not self._rx):
-            self._rx[0:left] = rx[at:end]
+            self._rx_view[0:left] = view[at:end]  # of a bytearray it would be a copy first
         self._rx_used = left
         if self._acks_used and self.state == ONLINE:
             self._send_acks()
