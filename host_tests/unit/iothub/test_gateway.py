@@ -440,6 +440,15 @@ def test_silence_is_a_deadline_and_the_next_request_goes_on():
     assert task.error is None and sub.is_online
 
 
+def _is_online_once_connected(gateway, driver, task, sub):
+    gateway.connected()
+    driver.run()
+    (request,) = driver.take()
+    _answer(gateway, request)
+    driver.run()
+    assert task.done and task.error is None and sub.is_online
+
+
 def test_requests_wait_for_the_connection():
     driver = Driver()
     gateway = Gateway(driver, IDENTITY)
@@ -447,12 +456,7 @@ def test_requests_wait_for_the_connection():
     task = driver.spawn(gateway.online(sub))
     assert not driver.sent
     gateway.closed()  # a login that failed
-    gateway.connected()
-    driver.run()
-    (request,) = driver.take()
-    _answer(gateway, request)
-    driver.run()
-    assert task.done and task.error is None and sub.is_online
+    _is_online_once_connected(gateway, driver, task, sub)
 
 
 def test_requests_wait_for_the_next_connection_when_one_broke():
@@ -461,12 +465,7 @@ def test_requests_wait_for_the_next_connection_when_one_broke():
     task = driver.spawn(gateway.online(sub))
     driver.run()
     assert not driver.sent and not task.done
-    gateway.connected()
-    driver.run()
-    (request,) = driver.take()
-    _answer(gateway, request)
-    driver.run()
-    assert task.done and task.error is None and sub.is_online
+    _is_online_once_connected(gateway, driver, task, sub)
 
 
 def test_a_sub_device_that_was_unbound_may_come_again():
