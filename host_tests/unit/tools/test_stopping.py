@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 STOPPED = """
 import os, runpy, signal, sys
 import tools
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it ignored
 sys.argv = [{module!r}]
 signal.setitimer(signal.ITIMER_REAL, {after_s})
 signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
