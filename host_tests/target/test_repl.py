@@ -9,12 +9,13 @@ import time
 
 import pytest
 import serial  # type: ignore[import-untyped]
+from mpremote.transport import TransportError  # type: ignore[import-untyped]
 
 from host_tests.target.desk_board import ROOT, DeskBoard
 from host_tests.target.person import EXIT, person_at
 from tools.boards.errors import BoardError
 from tools.repl import __main__ as repl
-from tools.repl.board import RunningBoard
+from tools.repl.board import RunningBoard, interrupt
 from tools.repl.logs import follow
 from tools.repl.names import readable
 
@@ -134,6 +135,27 @@ def test_a_busy_port_and_one_without_a_repl_are_told(tmp_path, monkeypatch):
             RunningBoard.opened(desk.port),
         ):
             pytest.fail("it answered")
+
+
+class DeafOnce:
+    """A transport to a board on which a timer's function took the first Ctrl-C: no test can time
+    that on a real one."""
+
+    is_pty = True
+    asked = 0
+
+    def enter_raw_repl(self, soft_reset: bool, timeout_overall: float) -> None:
+        assert not soft_reset and timeout_overall > 0
+        assert not self.is_pty  # or mpremote would not look at its deadline
+        self.asked += 1
+        if self.asked == 1:
+            raise TransportError("could not enter raw repl")
+
+
+def test_a_board_that_passes_over_a_ctrl_c_gets_another():
+    transport = DeafOnce()
+    interrupt(transport)
+    assert transport.asked == 2 and transport.is_pty
 
 
 def test_an_old_micropython_is_refused(tmp_path, monkeypatch):

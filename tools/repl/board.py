@@ -176,7 +176,7 @@ def _open(port: str) -> SerialTransport:
         raise port_error(port, _reason(port) or error) from error
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            transport.enter_raw_repl(soft_reset=False, timeout_overall=REPL_TIMEOUT_S)
+            interrupt(transport)
     except (TransportError, serial.SerialException, OSError) as error:
         with contextlib.suppress(OSError):
             transport.close()
@@ -186,6 +186,19 @@ def _open(port: str) -> SerialTransport:
         )
         raise BoardError("connecting", f"no REPL answers at {port}", hint) from error
     return transport
+
+
+def interrupt(transport: SerialTransport) -> None:
+    """Leads to the raw REPL. A Ctrl-C that comes while a timer's function runs ends no more than
+    that, so there is a second one. Raises TransportError."""
+    # mpremote looks at a pseudo-terminal's deadlines only while nothing comes from there.
+    is_pty, transport.is_pty = transport.is_pty, False
+    try:
+        transport.enter_raw_repl(soft_reset=False, timeout_overall=REPL_TIMEOUT_S)
+    except TransportError:
+        transport.enter_raw_repl(soft_reset=False, timeout_overall=REPL_TIMEOUT_S)
+    finally:
+        transport.is_pty = is_pty
 
 
 def check_port(port: str) -> None:
